@@ -1,0 +1,112 @@
+"""When each word was said: dynamic time warping over the decoder's cross-attention.
+
+Some heads of Whisper's decoder look at the sound they are writing down ("alignment heads"). One
+pass over the finished tokens of all rows gives their attention; the cheapest monotonous path
+through it says at which frame each token begins (as in OpenAI's `timing.py`; Sakoe and Chiba 1978
+for the warping).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from asr_diarization.caches import Cache
+from asr_diarization.whisper import Decoder
+
+FRAME_SECONDS = 0.02
+MEDIAN_FRAMES = 7
+"""Width of the median filter over time."""
+
+
+@torch.inference_mode()
+def token_starts(  # noqa: PLR0913, PLR0917  what one pass of the decoder needs
+    decoder: Decoder,
+    cache: Cache,
+    prefixes: Sequence[Sequence[int]],
+    texts: Sequence[Sequence[int]],
+    end: int,
+    frames: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+) -> list[Sequence[float]]:
+    """Seconds at which each token begins and the last one ends: len(text) + 1 for each row.
+
+    Args:
+        decoder: the model that wrote the texts.
+        cache: of the same windows, rows in any order; its own part is overwritten.
+        prefixes: forced tokens before each text.
+        texts: text tokens, timestamps taken out.
+        end: id of the end token.
+        frames: how many frames of each window hold sound.
+        heads: (layer, head) of the alignment heads.
+    """
+    rows = [[*prefixes[window], *texts[window], end] for window in cache.order]
+    longest = max(map(len, rows))
+    tokens = torch.full((len(rows), longest), end, device=decoder.device)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = torch.tensor(row, device=decoder.device)
+    record: dict[int, list[Tensor]] = {layer: [] for layer, _ in heads}
+    decoder(tokens, torch.zeros_like(tokens[:, 0]), cache, length=longest, record=record)
+    attention = torch.stack([record[layer][0][:, head] for layer, head in heads], dim=1).float()
+    starts: list[Sequence[float]] = [[] for _ in texts]
+    for i, window in enumerate(cache.order):
+        begin = len(prefixes[window]) - 1
+        end_of_text = begin + 1 + len(texts[window])
+        said = attention[i, :, begin:end_of_text, : max(1, frames[window])]
+        starts[window] = (first_frames(_cost(said)) * FRAME_SECONDS).tolist()
+    return starts
+
+
+def _cost(attention: Tensor) -> NDArray[np.float64]:
+    """(heads, tokens, frames) of attention to (tokens, frames) of cost: less where heads look."""
+    deviation, mean = torch.std_mean(attention, dim=1, keepdim=True, unbiased=False)
+    normal = (attention - mean) / deviation.clamp(min=1e-9)
+    cost: NDArray[np.float64] = -_median(normal).mean(dim=0).cpu().double().numpy()
+    return cost
+
+
+def _median(x: Tensor) -> Tensor:
+    """Median of every seven neighbours in the last dimension, mirrored at the ends."""
+    half = MEDIAN_FRAMES // 2
+    if x.shape[-1] <= half:
+        return x
+    padded = F.pad(x, (half, half), mode="reflect")
+    return padded.unfold(-1, MEDIAN_FRAMES, 1).median(dim=-1).values
+
+
+def first_frames(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The frame at which the cheapest monotonous path first reaches each row of `cost`.
+
+    The path starts at the first row and frame, ends at the last of both, and moves to the next row,
+    the next frame, or both. Row by row: inside a row the path can only run on, so the cheapest way
+    to reach frame j is the cheapest entry at or before j plus the cost of running from there, and a
+    running minimum over `entry - cost so far` finds it without a loop over frames.
+
+    Returns: integer frames as floats, shape (rows,), not decreasing, the first 0.
+    """
+    rows, frames = cost.shape
+    columns = np.arange(frames)
+    entered_at = np.zeros((rows, frames), dtype=np.int64)
+    came_diagonally = np.zeros((rows, frames), dtype=bool)
+    total = np.cumsum(cost[0])
+    for row in range(1, rows):
+        diagonal = np.concatenate(([np.inf], total[:-1]))
+        came_diagonally[row] = diagonal < total
+        entry = np.minimum(diagonal, total)
+        run = np.cumsum(cost[row])
+        gain = entry - np.concatenate(([0.0], run[:-1]))
+        cheapest = np.minimum.accumulate(gain)
+        entered_at[row] = np.maximum.accumulate(np.where(gain == cheapest, columns, 0))
+        total = cheapest + run
+    first = np.zeros(rows)
+    frame = frames - 1
+    for row in range(rows - 1, 0, -1):
+        frame = entered_at[row, frame]
+        first[row] = frame
+        frame -= int(came_diagonally[row, frame])
+    return first

@@ -1,0 +1,97 @@
+"""Errors as HTTP answers: the one table of the server, and the two shapes callers expect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+
+from asr_diarization.errors import (
+    AudioTooLongError,
+    BusyError,
+    CancelledError,
+    InvalidAudioError,
+    InvalidRequestError,
+)
+from asr_diarization.queueing import ShuttingDownError
+from asr_diarization.uploads import UploadTimeoutError
+
+STATUS: Mapping[type[Exception], int] = {
+    UploadTimeoutError: 408,
+    AudioTooLongError: 413,
+    InvalidAudioError: 415,
+    InvalidRequestError: 422,
+    BusyError: 429,
+    CancelledError: 499,
+    ClientDisconnect: 499,
+    MemoryError: 503,
+    ShuttingDownError: 503,
+}
+"""Children are answered as their nearest parent here; anything else is 500, and our fault."""
+
+INTERNAL = "internal error; the server's log has the details"
+OPENAI_PREFIX = "/v1/"
+
+_OPENAI_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_OPENAI_CODES = {
+    401: "invalid_api_key",
+    404: "not_found",
+    413: "audio_too_long",
+    415: "invalid_audio",
+    429: "rate_limit_exceeded",
+}
+
+
+def status_of(error: Exception) -> int:
+    """The status of the answer to a request that ended in `error`."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def message_of(error: Exception) -> str:
+    """What a caller is told; other people's exceptions may hold anything and are not passed on."""
+    if isinstance(error, HTTPException):
+        return error.detail
+    if isinstance(error, ClientDisconnect):
+        return "the caller went away"
+    status = status_of(error)
+    if status == 500 or not str(error):
+        return "out of memory" if status == 503 else INTERNAL
+    return str(error)
+
+
+def error_body(path: str, error: Exception) -> dict[str, Any]:
+    """`{"error": sentence, "type": name}`, or OpenAI's shape below `/v1/`."""
+    status, message = status_of(error), message_of(error)
+    if not path.startswith(OPENAI_PREFIX):
+        return {
+            "error": message,
+            "type": "InternalError" if status == 500 else type(error).__name__,
+        }
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {
+        "error": {
+            "message": message,
+            "type": _OPENAI_TYPES.get(status, kind),
+            "param": None,
+            "code": _OPENAI_CODES.get(status),
+        }
+    }
+
+
+def error_response(
+    path: str, error: Exception, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The whole answer."""
+    given = {**(getattr(error, "headers", None) or {}), **(headers or {})}
+    return JSONResponse(error_body(path, error), status_of(error), headers=given)
+
+
+def dumped(content: object) -> bytes:
+    """JSON as small as it gets."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,50 @@
+"""The one place that picks models: settings in, a pipeline that is ready out."""
+
+from __future__ import annotations
+
+from asr_diarization.doctor import check_quickly, explain
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.pipeline import Pipeline
+from asr_diarization.sources import find_sources
+from config import ModelSettings
+
+
+def load_pipeline(settings: ModelSettings, model_dir: str = "") -> Pipeline:
+    """Load every model `settings` names.
+
+    Args:
+        settings: the operator's.
+        model_dir: the deployed repository; models named by a directory in it are found there, and
+            when it is itself a Whisper checkpoint and `ASR_MODEL` is unset, it is the model.
+
+    Raises:
+        ModelLoadError: a model is missing, gated, of the wrong kind, or does not fit another one;
+            the message names whatever else is wrong, too.
+    """
+    check_quickly(settings, model_dir)
+    try:
+        return _load(settings, model_dir)
+    except ModelLoadError as error:
+        raise explain(error, settings, model_dir) from error
+
+
+def _load(settings: ModelSettings, model_dir: str) -> Pipeline:
+    from asr_diarization.diarizers import PyannoteDiarizer
+    from asr_diarization.loading import choose_device, load_whisper
+    from asr_diarization.transcribers import WhisperTranscriber
+    from asr_diarization.vad import SileroDetector
+
+    token = settings.hf_token.get_secret_value() if settings.hf_token else None
+    device = choose_device(settings.device)
+    sources = find_sources(settings, model_dir)
+    diarizer = None
+    if sources.diarization:
+        diarizer = PyannoteDiarizer(sources.diarization, device, token)
+    assistant = None
+    if sources.assistant:
+        assistant = load_whisper(sources.assistant, device, settings.precision, token)
+    model = load_whisper(sources.asr, device, settings.precision, token)
+    transcriber = WhisperTranscriber(model, assistant, capture_steps=settings.capture_steps)
+    return Pipeline(
+        transcriber, diarizer, SileroDetector(), settings, concurrent=device.type != "cpu"
+    )

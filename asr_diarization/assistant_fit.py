@@ -1,0 +1,59 @@
+"""Whether an assistant can guess for a model: what both must have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asr_diarization.errors import ModelLoadError
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What of a Whisper checkpoint an assistant must have too."""
+
+    name: str
+    vocabulary: int
+    languages: str
+    """`multilingual` or `English only`."""
+    special_tokens: tuple[int | None, ...]
+    """Start, end, no timestamps."""
+    mel_bins: int
+    positions: int
+
+
+def fit_of_config(name: str, config: Mapping[str, Any], generation: Mapping[str, Any]) -> Fit:
+    """From `config.json` and `generation_config.json`: no weights are needed."""
+    is_multilingual = generation.get("is_multilingual", True) and generation.get("lang_to_id")
+    return Fit(
+        name,
+        vocabulary=config["vocab_size"],
+        languages=spelled_languages(is_multilingual=bool(is_multilingual)),
+        special_tokens=tuple(
+            generation.get(key)
+            for key in ("decoder_start_token_id", "eos_token_id", "no_timestamps_token_id")
+        ),
+        mel_bins=config["num_mel_bins"],
+        positions=config["max_target_positions"],
+    )
+
+
+def spelled_languages(*, is_multilingual: bool) -> str:
+    """How a complaint calls it."""
+    return "multilingual" if is_multilingual else "English only"
+
+
+def check_fit(model: Fit, assistant: Fit) -> None:
+    """Refuse an assistant that cannot guess for `model`.
+
+    Raises:
+        ModelLoadError: vocabulary, languages or features differ; the sentence names both.
+    """
+    expected, found = asdict(model), asdict(assistant)
+    for what in expected:
+        if what != "name" and expected[what] != found[what]:
+            raise ModelLoadError(
+                f"ASSISTANT_MODEL {assistant.name} does not fit ASR_MODEL {model.name}: "
+                f"{what.replace('_', ' ')} {found[what]} against {expected[what]}"
+            )

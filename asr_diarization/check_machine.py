@@ -1,0 +1,112 @@
+"""Whether this machine can run the models: decoders, device, memory, disk, folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.findings import Finding, bad, good
+
+DECODERS = ("pcm_s16le", "flac", "mp3", "vorbis", "opus", "aac", "amrnb")
+GB = 1e9
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def check_ffmpeg() -> Finding:
+    """PyAV brings FFmpeg's libraries; a broken or crippled build is found here."""
+    try:
+        import av
+    except ImportError as error:
+        return bad(
+            "FFmpeg", f"PyAV cannot be imported ({error}); pip install --force-reinstall av==18.1.0"
+        )
+    missing = [name for name in DECODERS if name not in av.codecs_available]
+    if missing:
+        return bad(
+            "FFmpeg",
+            f"this build of PyAV {av.__version__} cannot decode {', '.join(missing)}; "
+            "pip install --force-reinstall --only-binary av av==18.1.0",
+        )
+    return good("FFmpeg", f"PyAV {av.__version__}")
+
+
+def check_device(setting: str) -> Finding:
+    """Whether the device that `DEVICE` names is there."""
+    from asr_diarization.loading import choose_device
+
+    try:
+        device = choose_device(setting)
+    except ModelLoadError as error:
+        return bad("device", str(error))
+    return good("device", str(device))
+
+
+def available_bytes(device: str) -> int:
+    """Free memory of an accelerator; for the CPU, what this process may use in all."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([total, *map(_limit, CGROUP_LIMITS)])
+
+
+def _limit(path: str) -> int:
+    """A container's limit in bytes; no limit counts as a very large one."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        text = "max"
+    return int(text) if text.isdigit() else 2**62
+
+
+def check_memory(needed: int, available: int, where: str) -> Finding:
+    """Whether the models fit; `needed` is computed from the sizes of their weights."""
+    if needed > available:
+        return bad(
+            "memory",
+            f"these models need about {needed / GB:.1f} GB (computed), and {where} has "
+            f"{available / GB:.1f} GB; choose a smaller ASR_MODEL or a larger instance",
+        )
+    return good("memory", f"about {needed / GB:.1f} GB of {available / GB:.1f} GB on {where}")
+
+
+def check_disk(needed: int, folder: Path) -> Finding:
+    """Whether what must still be downloaded fits into `folder`."""
+    free = shutil.disk_usage(_existing(folder)).free
+    if needed > free:
+        return bad(
+            "disk",
+            f"{needed / GB:.1f} GB are still to be downloaded into {folder}, which has "
+            f"{free / GB:.1f} GB free; free some, or set HF_HOME to a larger disk",
+        )
+    return good("disk", f"{needed / GB:.1f} GB to download, {free / GB:.1f} GB free in {folder}")
+
+
+def check_temporary() -> Finding:
+    """Whether there is a folder for temporary files: uploads and configurations pass through it."""
+    try:
+        return good("TMPDIR", f"{tempfile.gettempdir()} is writable")
+    except OSError:
+        return bad("TMPDIR", "no folder for temporary files can be written; set TMPDIR to one")
+
+
+def check_writable(folder: Path, variable: str) -> Finding:
+    """Whether files can be made in `folder`, or where it would be made."""
+    parent = _existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            return good(variable, f"{folder} is writable")
+    except OSError as error:
+        return bad(
+            variable,
+            f"{folder} cannot be written ({error.strerror}); set {variable} to a folder that can",
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """`folder`, or the nearest thing above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,0 +1,235 @@
+"""`python -m asr_diarization deploy`: from a clone to a running endpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from asr_diarization import deploy, deploy_files
+from asr_diarization.deploy_options import add_wishes, changed_endpoint, new_endpoint
+from asr_diarization.deploy_presets import MEMORY_GB, PRESETS
+from asr_diarization.errors import DeployError
+
+EXIT_OK = 0
+NEW_ENDPOINT = "https://ui.endpoints.huggingface.co/new?repository={}&accelerator=gpu&task=custom"
+DESCRIPTION = """Put this repository on Hugging Face Inference Endpoints, and look after what runs
+there. The account is that of HF_TOKEN, or of `hf auth login`; an endpoint costs money while it is
+initializing or running, nothing while it is paused or scaled to zero."""
+EXAMPLES = """from a clone to who said what, in five commands (NAME is yours to choose):
+  python -m asr_diarization deploy push me/asr-diarization
+  python -m asr_diarization deploy create NAME --repository me/asr-diarization --preset balanced
+  python -m asr_diarization deploy wait NAME
+  python -m asr_diarization deploy test NAME
+  python -m asr_diarization deploy pause NAME
+
+before it costs anything:
+  python -m asr_diarization deploy create NAME --repository me/x --preset large --dry-run
+  ASR_MODEL=... DIARIZATION_MODEL=... HF_TOKEN=... python -m asr_diarization doctor
+
+the diarization models are gated: accept the terms of pyannote/speaker-diarization-3.1 and
+pyannote/segmentation-3.0 first. The endpoint reads them with the secret HF_TOKEN, which is
+ENDPOINT_HF_TOKEN if that is set (make it a read-only one), else the token you deploy with.
+"""
+
+
+def add_deploy(commands: Any) -> None:
+    """Add the sub-command and its own sub-commands."""
+    parser = commands.add_parser(
+        "deploy",
+        help="make, watch and delete an endpoint on Hugging Face",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    push = _verb(verbs, "push", "upload what an endpoint needs", _push)
+    push.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
+    push.add_argument("--public", action="store_true", help="let everybody see it")
+    create = _verb(verbs, "create", "make an endpoint", _create, EPILOG_OF_CREATE)
+    _add_name(create)
+    create.add_argument("--dry-run", action="store_true", help="print the request, send nothing")
+    add_wishes(create, is_new=True)
+    update = _verb(verbs, "update", "change an endpoint: what is not named stays", _update)
+    _add_name(update)
+    add_wishes(update, is_new=False)
+    waiting = _verb(verbs, "wait", "wait until it answers, and tell how far it is", _wait)
+    _add_name(waiting)
+    waiting.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
+    testing = _verb(verbs, "test", "send a recording and show who said what", _test)
+    _add_name(testing)
+    testing.add_argument("--audio", type=Path, metavar="FILE", help="default: a phone call")
+    testing.add_argument("--no-speakers", action="store_true", help="expect words only")
+    for verb, text, run in (
+        ("status", "what it is doing", _status),
+        ("pause", "stop it, and what it costs, until resumed", _pause),
+        ("resume", "start it again", _resume),
+    ):
+        _add_name(_verb(verbs, verb, text, run))
+    logs = _verb(verbs, "logs", "what the container has written", _logs)
+    _add_name(logs)
+    logs.add_argument("--tail", type=int, default=200, metavar="LINES")
+    delete = _verb(verbs, "delete", "delete it for good (the repository stays)", _delete)
+    _add_name(delete)
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _presets() -> str:
+    lines = []
+    for name, preset in PRESETS.items():
+        machine, models = preset.instance, preset.models
+        memory = MEMORY_GB[machine.type, machine.size]
+        lines.append(
+            f"  {name:<9} {preset.meaning};\n"
+            f"            {machine.vendor} {machine.type} {machine.size}: about "
+            f"{models.needed_gb(machine.accelerator):.1f} of {memory} GB (computed)"
+        )
+    return "presets (every part can be replaced by its own option):\n" + "\n".join(lines)
+
+
+EPILOG_OF_CREATE = _presets()
+
+
+def _verb(
+    verbs: Any, name: str, text: str, run: Callable[..., int], epilog: str = ""
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=lambda options: _told(run, options))
+    return parser
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the endpoint")
+    parser.add_argument("--namespace", metavar="OWNER", help="organisation (default: your account)")
+
+
+def _told(run: Callable[..., int], options: argparse.Namespace) -> int:
+    """What `run` says, with the client's errors as one sentence."""
+    from huggingface_hub import HfApi
+
+    try:
+        return run(HfApi(), options)
+    except DeployError:
+        raise
+    except FileNotFoundError as error:
+        raise DeployError(f"{error.filename} is not there") from error
+    except Exception as error:
+        response = getattr(error, "response", None)
+        if response is None and not type(error).__module__.startswith(("http", "requests", "hugg")):
+            raise
+        raise DeployError(_sentence(error, getattr(response, "status_code", None))) from error
+
+
+def _sentence(error: Exception, status: int | None) -> str:
+    advice = {
+        401: "the token is missing or not valid: set HF_TOKEN, or run hf auth login",
+        402: "the account has no means of payment: https://huggingface.co/settings/billing",
+        403: "the token may not do this: it needs write access to repositories and endpoints",
+        404: "there is no such endpoint or repository in this namespace (see --namespace)",
+        409: "there is one of this name already: use deploy update, or another name",
+    }
+    text = " ".join(str(error).split()) or type(error).__name__
+    if status is None and "oken" not in text:
+        return f"Hugging Face cannot be reached: {text}"
+    return f"{advice.get(status or 401, f'Hugging Face refused ({status})')} ({text})"
+
+
+def _push(api: Any, options: argparse.Namespace) -> int:
+    names = deploy_files.files_of_endpoint()
+    print(f"uploading {len(names)} files to {options.repository}", file=sys.stderr)
+    print(deploy_files.push(api, options.repository, private=not options.public))
+    print(f"by hand: {NEW_ENDPOINT.format(options.repository)}", file=sys.stderr)
+    return EXIT_OK
+
+
+def _create(api: Any, options: argparse.Namespace) -> int:
+    wish = new_endpoint(options)
+    if options.dry_run:
+        print(json.dumps(deploy.body_of(api, wish), indent=2))
+        return EXIT_OK
+    _remark(api, wish)
+    return _show(deploy.create(api, wish))
+
+
+def _update(api: Any, options: argparse.Namespace) -> int:
+    wish = changed_endpoint(options)
+    _remark(api, wish)
+    return _show(deploy.update(api, wish))
+
+
+def _remark(api: Any, wish: deploy.Deployment) -> None:
+    for remark in deploy.check_instance(api, wish):
+        print(remark, file=sys.stderr)
+
+
+def _wait(api: Any, options: argparse.Namespace) -> int:
+    endpoint = _endpoint(api, options)
+    deploy.wait(endpoint, options.timeout, lambda text: print(text, file=sys.stderr))
+    return _show(endpoint)
+
+
+def _test(api: Any, options: argparse.Namespace) -> int:
+    audio = options.audio or _sample()
+    answer = deploy.ask(_endpoint(api, options), audio, api.token, speakers=not options.no_speakers)
+    if options.no_speakers:
+        print(answer["text"])
+    for turn in answer.get("speakers") or ():
+        minutes, seconds = divmod(turn["timestamp"][0], 60)
+        print(f"[{minutes:02.0f}:{seconds:04.1f} {turn['speaker']}] {turn['text'].strip()}")
+    return EXIT_OK
+
+
+def _status(api: Any, options: argparse.Namespace) -> int:
+    return _show(_endpoint(api, options))
+
+
+def _pause(api: Any, options: argparse.Namespace) -> int:
+    return _show(_endpoint(api, options).pause())
+
+
+def _resume(api: Any, options: argparse.Namespace) -> int:
+    return _show(_endpoint(api, options).resume())
+
+
+def _logs(api: Any, options: argparse.Namespace) -> int:
+    lines = deploy.read_logs(_endpoint(api, options), api.token).splitlines()
+    print("\n".join(lines[-options.tail :]))
+    return EXIT_OK
+
+
+def _delete(api: Any, options: argparse.Namespace) -> int:
+    endpoint = _endpoint(api, options)
+    if not options.yes:
+        typed = input(f"delete the endpoint {endpoint.name} for good? Type its name: ")
+        if typed != endpoint.name:
+            raise DeployError("nothing was deleted")
+    endpoint.delete()
+    print(f"{endpoint.name}: deleted")
+    return EXIT_OK
+
+
+def _endpoint(api: Any, options: argparse.Namespace) -> Any:
+    return api.get_inference_endpoint(options.name, namespace=options.namespace)
+
+
+def _show(endpoint: Any) -> int:
+    address = endpoint.url or "no address yet"
+    print(f"{endpoint.name}: {deploy.state_of(endpoint)}, {address}")
+    return EXIT_OK
+
+
+def _sample() -> Path:
+    spec = find_spec("pyannote.audio")
+    if spec is None or not spec.submodule_search_locations:
+        raise DeployError("pyannote.audio, whose sample is sent, is not installed; name an --audio")
+    return Path(spec.submodule_search_locations[0]) / "sample" / "sample.wav"

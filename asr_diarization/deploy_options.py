@@ -1,0 +1,147 @@
+"""The wishes of `deploy create` and `deploy update`: options in, a `Deployment` out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from asr_diarization.deploy import Deployment
+from asr_diarization.deploy_presets import (
+    DIARIZATION_4,
+    DIARIZATION_31,
+    PRESETS,
+    Instance,
+    Models,
+    Preset,
+)
+from asr_diarization.errors import DeployError
+
+INSTANCE = ("vendor", "region", "accelerator", "instance_type", "instance_size")
+ACCESS = ("public", "authenticated", "private")
+IDLE_MINUTES = 15
+
+
+def add_wishes(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
+    """Options of `create`, or of `update`, where what is not named stays as it is."""
+    add = parser.add_argument
+    add("--repository", required=is_new, metavar="OWNER/NAME", help="what push has made")
+    add("--revision", metavar="COMMIT", help="of the repository (default: the newest)")
+    add("--preset", choices=PRESETS, default="balanced" if is_new else None)
+    add("--asr-model", metavar="ID", help="Whisper checkpoint")
+    add("--assistant-model", metavar="ID", help="drafts for it; '' for none")
+    add("--diarization-model", metavar="ID", help="pyannote pipeline; '' for none")
+    for name in INSTANCE:
+        add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: the preset's")
+    add("--min-replica", type=int, metavar="N", help="0 lets it scale to zero (default: 0)")
+    add("--max-replica", type=int, metavar="N", help="default: 1")
+    add("--scale-to-zero", type=int, metavar="MINUTES", help="idle time before (default: 15)")
+    if is_new:
+        add("--type", choices=ACCESS, default="authenticated", help="who may ask")
+    add("--image", metavar="URL", help="our own image (docker/Dockerfile), not the default one")
+    add("--env", action="append", default=[], metavar="NAME=VALUE", help="a further variable")
+    add("--secret", action="append", default=[], metavar="NAME", help="its value: $NAME here")
+
+
+def new_endpoint(options: argparse.Namespace) -> Deployment:
+    """What `create` asks for; it scales to zero unless a replica is to stay."""
+    fewest = options.min_replica or 0
+    idle = options.scale_to_zero
+    return _deployment(
+        options,
+        min_replica=fewest,
+        max_replica=max(1, fewest) if options.max_replica is None else options.max_replica,
+        scale_to_zero_minutes=IDLE_MINUTES if idle is None and not fewest else idle,
+        access=options.type,
+    )
+
+
+def changed_endpoint(options: argparse.Namespace) -> Deployment:
+    """What `update` asks for."""
+    return _deployment(
+        options, options.min_replica, options.max_replica, options.scale_to_zero, access=None
+    )
+
+
+def _deployment(
+    options: argparse.Namespace,
+    min_replica: int | None,
+    max_replica: int | None,
+    scale_to_zero_minutes: int | None,
+    access: str | None,
+) -> Deployment:
+    preset = PRESETS[options.preset] if options.preset else None
+    models = _models(options, preset)
+    return Deployment(
+        options.name,
+        repository=options.repository,
+        models=models,
+        instance=_instance(options, preset),
+        min_replica=min_replica,
+        max_replica=max_replica,
+        scale_to_zero_minutes=scale_to_zero_minutes,
+        access=access,
+        image=options.image,
+        revision=options.revision,
+        variables=_variables(options),
+        secrets=_secrets(options, models),
+        namespace=options.namespace,
+    )
+
+
+def _models(options: argparse.Namespace, preset: Preset | None) -> Models | None:
+    given = (options.asr_model, options.assistant_model, options.diarization_model)
+    if preset is None and not any(given):
+        return None
+    base = preset.models if preset else Models("")
+    asr, assistant, diarization = given
+    usual = base.diarization
+    if options.image and usual == DIARIZATION_31:
+        usual = DIARIZATION_4
+    models = Models(
+        asr or base.asr,
+        base.assistant if assistant is None else assistant,
+        usual if diarization is None else diarization,
+    )
+    if not models.asr:
+        raise DeployError("models are changed together: name the --asr-model, too, or a --preset")
+    return models
+
+
+def _instance(options: argparse.Namespace, preset: Preset | None) -> Instance | None:
+    given: list[str | None] = [getattr(options, name) for name in INSTANCE]
+    base = preset.instance if preset else None
+    if base is None and not any(given):
+        return None
+    known = (
+        (base.vendor, base.region, base.accelerator, base.type, base.size) if base else ("",) * 5
+    )
+    merged = [new or old for new, old in zip(given, known, strict=True)]
+    if not all(merged):
+        names = " ".join(f"--{name.replace('_', '-')}" for name in INSTANCE)
+        raise DeployError(f"an instance is named by all of {names}, or by a --preset")
+    return Instance(*merged)
+
+
+def _variables(options: argparse.Namespace) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in options.env]
+    bad = next((name for name, sign, _ in pairs if not name or not sign), None)
+    if bad is not None:
+        raise DeployError(f"--env {bad}: write it as NAME=VALUE")
+    secret = next((name for name, _, _ in pairs if "TOKEN" in name or "KEY" in name), None)
+    if secret:
+        raise DeployError(f"--env {secret}: that is a secret; use --secret {secret}")
+    return {name: value for name, _, value in pairs}
+
+
+def _secrets(options: argparse.Namespace, models: Models | None) -> dict[str, str]:
+    """Never from the command line, where other processes see them: from the environment."""
+    from huggingface_hub import get_token
+
+    missing = [name for name in options.secret if name not in os.environ]
+    if missing:
+        raise DeployError(f"--secret {missing[0]}: the variable {missing[0]} is not set here")
+    secrets = {name: os.environ[name] for name in options.secret}
+    token = os.environ.get("ENDPOINT_HF_TOKEN") or os.environ.get("HF_TOKEN") or get_token()
+    if models and token:
+        secrets.setdefault("HF_TOKEN", token)
+    return secrets

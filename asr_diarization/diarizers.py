@@ -1,0 +1,290 @@
+"""Adapter: a pyannote speaker-diarization pipeline, version 3.4 or 4, to turns.
+
+The steps are pyannote's own (`SpeakerDiarization.apply`), taken one by one, so that both versions
+give regular and exclusive turns and speaker vectors, and so that steps can be done better:
+neighbouring chunks share filters (`pyannet`) and speaker vectors (`borrowing`); the vectors of all
+local speakers of a chunk come from one call (pyannote embeds the chunk once per speaker, silent
+ones included); clustering looks at a bounded number of chunks, so that it is not quadratic in the
+recording. The turns are the same until the second look; tests/real/test_engines.py compares them,
+docs/performance.md says what each is worth.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.borrowing import borrow, doubtful, find_lenders
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.local_speakers import LocalSpeakers
+from asr_diarization.precision import has_bfloat16
+from asr_diarization.progress import OnProgress, Progress, ignore_progress
+from asr_diarization.second_look import look_again
+from config import InferenceConfig
+from diarization_utils import Diarization, Turn
+
+SEGMENTATION_BATCH = 32
+"""Chunks of 10 s that are segmented at once."""
+MAX_CLUSTERED_CHUNKS = 3600
+"""Clustering compares all pairs: at one chunk a second, an hour; longer recordings are thinned."""
+MIN_SAMPLES = SAMPLE_RATE // 10
+"""Shorter recordings hold no turn."""
+
+
+class PyannoteDiarizer:
+    """A speaker-diarization pipeline; loaded once, used by one thread at a time."""
+
+    def __init__(self, source: str, device: torch.device, token: str | None = None) -> None:
+        """Load it.
+
+        Args:
+            source: hub id or directory.
+            device: where to compute.
+            token: for gated repositories.
+
+        Raises:
+            ModelLoadError: it is not there, gated, or no speaker diarization.
+        """
+        self._pipeline = _load(source, token)
+        if not hasattr(self._pipeline, "get_segmentations"):
+            raise ModelLoadError(
+                f"{source} is not a speaker-diarization pipeline (DIARIZATION_MODEL)"
+            )
+        self._pipeline.to(device)
+        self._pipeline.segmentation_batch_size = SEGMENTATION_BATCH
+        _quicken(self._pipeline, device)
+
+    def diarize(
+        self,
+        waveform: Waveform,
+        parameters: InferenceConfig,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Diarization:
+        """Who speaks when, after a second look at each turn; empty when nobody does."""
+        found = self.first_look(waveform, parameters, on_progress)
+        return look_again(found, waveform, self._voice)
+
+    def voice(self, waveform: Waveform) -> tuple[float, ...]:
+        """The vector of one speaker, like those of `Diarization.embeddings`."""
+        return tuple(float(value) for value in self._voice(waveform))
+
+    @torch.inference_mode()
+    def _voice(self, waveform: Waveform) -> NDArray[np.float32]:
+        """The vector of a piece of sound, taken as one speaker's."""
+        sound = torch.from_numpy(waveform)[None, None]
+        vector: NDArray[np.float32] = np.asarray(self._pipeline._embedding(sound))[0]  # noqa: SLF001
+        return vector
+
+    @torch.inference_mode()
+    def first_look(
+        self,
+        waveform: Waveform,
+        parameters: InferenceConfig,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Diarization:
+        """What pyannote itself says: the same turns, faster."""
+        if len(waveform) < MIN_SAMPLES:
+            return Diarization()
+        pipeline = self._pipeline
+        file = {
+            "waveform": torch.from_numpy(waveform)[None],
+            "sample_rate": SAMPLE_RATE,
+            "uri": "-",
+        }
+        segmentations = pipeline.get_segmentations(file, hook=_segmentation_hook(on_progress))
+        binary = _binarized(pipeline, segmentations)
+        frames = pipeline._segmentation.model.receptive_field  # noqa: SLF001  no public name
+        count = pipeline.speaker_count(binary, frames, warm_up=(0.0, 0.0))
+        if np.nanmax(count.data) == 0:
+            return Diarization()
+        clusters, centroids = self._clustered(waveform, binary, parameters, on_progress)
+        _, most = _speaker_bounds(parameters)
+        clusters[binary.data.sum(axis=1) == 0] = -2  # pyannote's mark for "nobody"
+        count.data = np.minimum(count.data, most).astype(np.int8)
+        regular = _annotation(pipeline, segmentations, clusters, count)
+        names = dict(zip(regular.labels(), pipeline.classes(), strict=False))
+        count.data = np.minimum(count.data, 1).astype(np.int8)
+        exclusive = _annotation(pipeline, segmentations, clusters, count)
+        return Diarization(
+            _turns(regular, names), _turns(exclusive, names), _vectors(centroids, names)
+        )
+
+    def _clustered(
+        self,
+        waveform: Waveform,
+        binary: Any,
+        parameters: InferenceConfig,
+        on_progress: OnProgress,
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Which global speaker each local one is: (chunks, speakers), and their centroids."""
+        pipeline = self._pipeline
+        speakers = LocalSpeakers(pipeline, waveform, binary)
+        missing = speakers.active
+        chunks = int(missing.any(axis=1).sum())
+        embedded = 0
+
+        def on_chunks(number: int) -> None:
+            nonlocal embedded
+            embedded = min(chunks, embedded + number)
+            on_progress(Progress("diarize", 0.5 + 0.5 * embedded / chunks, 1.0))
+
+        is_open = parameters.num_speakers is None and parameters.min_speakers is None
+        # What borrowing was measured with; a forced number cuts inside voices, on last digits.
+        if is_open and pipeline.klustering == "AgglomerativeClustering":
+            frame = pipeline._segmentation.model.receptive_field.step  # noqa: SLF001
+            lenders = find_lenders(speakers.speech, binary.sliding_window.step / frame)
+            borrowed = lenders.max(axis=2) >= 0
+            speakers.embed(missing & ~borrowed, on_chunks)
+            borrow(speakers.vectors, lenders)
+            clusters, centroids = _cluster(pipeline, speakers.vectors, binary, parameters)
+            missing = borrowed & doubtful(speakers.vectors, centroids)
+            if not missing.any():
+                return clusters, centroids
+        speakers.embed(missing, on_chunks)
+        return _cluster(pipeline, speakers.vectors, binary, parameters)
+
+
+def _load(source: str, token: str | None) -> Any:
+    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # nobody asked our users
+    from pyannote.audio import Pipeline
+
+    from asr_diarization.diarization_files import pyannote3_config
+
+    is_version_3 = "use_auth_token" in inspect.signature(Pipeline.from_pretrained).parameters
+    try:
+        if is_version_3 and Path(source).is_dir():
+            with tempfile.TemporaryDirectory() as folder:
+                config = Path(folder) / "config.yaml"
+                config.write_text(pyannote3_config(Path(source)), encoding="utf-8")
+                return Pipeline.from_pretrained(config)
+        name = "use_auth_token" if is_version_3 else "token"
+        pipeline = Pipeline.from_pretrained(source, **{name: token})
+    except Exception as error:  # many libraries' errors, one sentence
+        raise ModelLoadError(_explain(source, error)) from error
+    if pipeline is None:  # pyannote 3 prints and returns None for gated repositories
+        raise ModelLoadError(_gated(source))
+    return pipeline
+
+
+def _quicken(pipeline: Any, device: torch.device) -> None:
+    """Make the networks we know faster, less exact only where a CPU has bfloat16."""
+    from asr_diarization.campplus import CAMPPlus
+    from asr_diarization.pyannet import quicken_pyannet
+
+    on_cpu = device.type == "cpu"
+    if on_cpu:
+        quicken_pyannet(pipeline._segmentation.model)  # noqa: SLF001  no public name
+    embedding = getattr(pipeline._embedding, "model_", None)  # noqa: SLF001
+    if isinstance(embedding, CAMPPlus):
+        embedding.quicken(torch.bfloat16 if on_cpu and has_bfloat16() else torch.float32)
+
+
+def _gated(source: str) -> str:
+    return (
+        f"{source} is gated: accept its terms (and those of the segmentation and embedding "
+        f"models it names) at https://huggingface.co/{source}, and set HF_TOKEN to a token that "
+        "may read it"
+    )
+
+
+def _explain(source: str, error: Exception) -> str:
+    text = str(error)
+    if any(mark in text.lower() for mark in ("gated", "401", "403")):
+        return _gated(source)
+    first_line = text.splitlines()[0] if text else type(error).__name__
+    return f"cannot load the diarization pipeline {source}: {first_line} (DIARIZATION_MODEL)"
+
+
+def _segmentation_hook(on_progress: OnProgress) -> Callable[..., None]:
+    """A hook for pyannote, telling of the first half of the work."""
+
+    def hook(_: str, __: Any, total: int = 1, completed: int = 1) -> None:
+        on_progress(Progress("diarize", 0.5 * min(1.0, completed / max(1, total)), 1.0))
+
+    return hook
+
+
+def _binarized(pipeline: Any, segmentations: Any) -> Any:
+    from pyannote.audio.utils.signal import binarize
+
+    if pipeline._segmentation.model.specifications.powerset:  # noqa: SLF001
+        return segmentations
+    return binarize(segmentations, onset=pipeline.segmentation.threshold, initial_state=False)
+
+
+def _speaker_bounds(parameters: InferenceConfig) -> tuple[int, float]:
+    exact = parameters.num_speakers
+    return exact or parameters.min_speakers or 1, exact or parameters.max_speakers or math.inf
+
+
+def _cluster(
+    pipeline: Any, embeddings: NDArray[np.float32], binary: Any, parameters: InferenceConfig
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Which global speaker each local one is: (chunks, speakers), and their centroids.
+
+    Long recordings: every n-th chunk is clustered, and everybody joins the nearest centroid, as
+    pyannote does with all chunks.
+    """
+    from pyannote.core import SlidingWindowFeature
+
+    fewest, most = _speaker_bounds(parameters)
+    thinned = slice(None, None, math.ceil(len(embeddings) / MAX_CLUSTERED_CHUNKS))
+    clusters, _, centroids = pipeline.clustering(
+        embeddings=embeddings[thinned].copy(),
+        segmentations=SlidingWindowFeature(binary.data[thinned], binary.sliding_window),
+        num_clusters=parameters.num_speakers,
+        min_clusters=fewest,
+        max_clusters=most,
+        frames=None,
+    )
+    if len(clusters) != len(embeddings):
+        clusters = _nearest(embeddings, centroids)
+    return clusters, centroids
+
+
+def _nearest(embeddings: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int8]:
+    """The most similar centroid, by cosine, of every vector."""
+    vectors = np.nan_to_num(embeddings)
+    similarity = vectors @ (centroids / np.linalg.norm(centroids, axis=1, keepdims=True)).T
+    nearest: NDArray[np.int8] = similarity.argmax(axis=2).astype(np.int8)
+    return nearest
+
+
+def _annotation(pipeline: Any, segmentations: Any, clusters: NDArray[np.int8], count: Any) -> Any:
+    return pipeline.to_annotation(
+        pipeline.reconstruct(segmentations, clusters, count),
+        min_duration_on=0.0,
+        min_duration_off=pipeline.segmentation.min_duration_off,
+    )
+
+
+def _turns(annotation: Any, names: dict[int, str]) -> tuple[Turn, ...]:
+    return tuple(
+        sorted(
+            Turn(max(0.0, segment.start), segment.end, names[label])
+            for segment, _, label in annotation.itertracks(yield_label=True)
+        )
+    )
+
+
+def _vectors(
+    centroids: NDArray[np.float32] | None, names: dict[int, str]
+) -> dict[str, tuple[float, ...]]:
+    """Each speaker's centroid; speakers without one, or too little heard for one, are left out."""
+    if centroids is None:
+        return {}
+    return {
+        name: tuple(float(value) for value in centroids[label])
+        for label, name in names.items()
+        if label < len(centroids) and np.isfinite(centroids[label]).all()
+    }

@@ -1,0 +1,230 @@
+"""Says what keeps a deployment from starting, all of it at once, before weights are loaded."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr_diarization import check_machine
+from asr_diarization.assistant_fit import check_fit, fit_of_config
+from asr_diarization.check_hub import Hub, OnStep, cached, check_offline
+from asr_diarization.check_versions import check_versions
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.findings import Finding, bad, faults, good, paragraph
+from asr_diarization.model_needs import (
+    WhisperSize,
+    local_parameters,
+    needed_bytes,
+    read_config,
+    read_json,
+    whisper_size,
+)
+from asr_diarization.sources import Sources, find_sources
+from config import ModelSettings
+
+logger = logging.getLogger(__name__)
+
+
+def check_quickly(settings: ModelSettings, model_dir: str = "") -> None:
+    """What can be told in milliseconds, without the hub and without a weight.
+
+    Raises:
+        ModelLoadError: something is wrong; one paragraph names all of it.
+    """
+    began = time.perf_counter()
+    sources = find_sources(settings, model_dir)
+    misnamed = _misnamed(sources)
+    found = [*misnamed, *_checks_of_machine(sources)]
+    if not misnamed:
+        found += [*_check_cache(sources), *_check_assistant(sources, None)]
+    logger.debug("checked in %.3f s", time.perf_counter() - began)
+    if faults(found):
+        raise ModelLoadError(paragraph(found))
+
+
+def explain(error: ModelLoadError, settings: ModelSettings, model_dir: str = "") -> ModelLoadError:
+    """`error`, in clearer words if there are any, and what else would have gone wrong next."""
+    said = str(error)
+    found = [fault for fault in faults(examine(settings, model_dir)) if fault.text != said]
+    if not found:
+        return error
+    if any("/" in fault.subject and fault.subject in said for fault in found):
+        return ModelLoadError(paragraph(found))
+    return ModelLoadError(f"{said}. Besides: {paragraph(found)}")
+
+
+def examine(
+    settings: ModelSettings,
+    model_dir: str = "",
+    on_step: OnStep = lambda _: None,
+    *,
+    is_offline: bool = False,
+) -> list[Finding]:
+    """All checks; no hub is asked when it is switched off, or when every model is a directory."""
+    from huggingface_hub import constants
+
+    sources = find_sources(settings, model_dir)
+    found = _checks_of_machine(sources)
+    if misnamed := _misnamed(sources):
+        return [*misnamed, *found]  # nobody can be asked about such names
+    found += _check_cache(sources)
+    hub = None
+    if is_offline or constants.HF_HUB_OFFLINE:
+        for variable, source in sources.by_variable().items():
+            if not Path(source).is_dir():
+                found.append(check_offline(source, variable))
+    elif repositories := _named_directly(sources) | _named_by_local_pipeline(sources):
+        token = settings.hf_token.get_secret_value() if settings.hf_token else None
+        hub = Hub(token)
+        found += _checks_of_hub(hub, repositories, sources, on_step)
+    found += _checks_of_local(sources)
+    found += _check_assistant(sources, hub)
+    if not any(finding.subject == "versions" for finding in faults(found)):
+        found += _checks_of_room(settings, sources, hub)
+    return found
+
+
+def _misnamed(sources: Sources) -> list[Finding]:
+    """Models that can be neither here nor on the hub."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    found = []
+    for source, variable in _named_directly(sources).items():
+        try:
+            validate_repo_id(source)
+        except HFValidationError:
+            text = f"{variable}: {source} is no directory here, and no name of a repository either"
+            found.append(bad(source, f"{text} (owner/name, as openai/whisper-base)"))
+    return found
+
+
+def _checks_of_machine(sources: Sources) -> list[Finding]:
+    found = check_versions(speakers=sources.diarization is not None)
+    return [*found, check_machine.check_ffmpeg(), check_machine.check_temporary()]
+
+
+def _check_cache(sources: Sources) -> list[Finding]:
+    """Whether what is not there yet can be stored; a cache that has everything may be read-only."""
+    from huggingface_hub import constants
+
+    if all(_is_cached(source) for source in _named_directly(sources)):
+        return []
+    return [check_machine.check_writable(Path(constants.HF_HUB_CACHE), "HF_HUB_CACHE")]
+
+
+def _named_directly(sources: Sources) -> dict[str, str]:
+    """Hub ids among the settings, with the variable that names each."""
+    named = sources.by_variable().items()
+    return {source: variable for variable, source in named if not Path(source).is_dir()}
+
+
+def _named_by_local_pipeline(sources: Sources) -> dict[str, str]:
+    if sources.diarization is None or not Path(sources.diarization).is_dir():
+        return {}
+    named = Hub(None).named_by_pipeline(sources.diarization)
+    return dict.fromkeys(named, "DIARIZATION_MODEL")
+
+
+def _checks_of_hub(
+    hub: Hub, repositories: dict[str, str], sources: Sources, on_step: OnStep
+) -> list[Finding]:
+    on_step("HF_TOKEN")
+    found = [hub.check_token()]
+    if sources.diarization in repositories:
+        named = hub.named_by_pipeline(str(sources.diarization))
+        repositories = {**dict.fromkeys(named, "DIARIZATION_MODEL"), **repositories}
+    for repository, variable in repositories.items():
+        on_step(repository)
+        found.append(hub.check_repository(repository, variable))
+    return found
+
+
+def _checks_of_local(sources: Sources) -> list[Finding]:
+    """Whether directories hold what they are named for."""
+    found = []
+    for variable, source in sources.by_variable().items():
+        if not Path(source).is_dir():
+            continue
+        if variable == "DIARIZATION_MODEL":
+            is_right, kind = (Path(source) / "config.yaml").is_file(), "a pyannote pipeline"
+        else:
+            config = read_config(Path(source))
+            is_right, kind = config.get("model_type") == "whisper", "a Whisper checkpoint"
+        name = f"{variable} {source}"
+        if is_right:
+            found.append(good(name, f"{kind} in a directory"))
+        else:
+            found.append(bad(name, f"{variable}: the directory {source} does not hold {kind}"))
+    return found
+
+
+def _check_assistant(sources: Sources, hub: Hub | None) -> list[Finding]:
+    """Whether the assistant fits, from small files alone; nothing is said if they are not there."""
+    if sources.assistant is None:
+        return []
+    fits = []
+    for source in (sources.asr, sources.assistant):
+        config, generation = (
+            _small_file(source, name, hub) for name in ("config.json", "generation_config.json")
+        )
+        if config.get("model_type") != "whisper" or not generation:
+            return []
+        fits.append(fit_of_config(source, config, generation))
+    try:
+        check_fit(*fits)
+    except ModelLoadError as error:
+        return [bad("assistant", str(error))]
+    return [good("assistant", f"{sources.assistant} fits {sources.asr}")]
+
+
+def _small_file(source: str, name: str, hub: Hub | None) -> dict[str, Any]:
+    path: Path | None = Path(source) / name
+    if not Path(source).is_dir():
+        path = hub.config(source, name) if hub else cached(source, name)
+    return {} if path is None else read_json(path)
+
+
+def _is_cached(repository: str) -> bool:
+    return any(cached(repository, name) for name in ("config.json", "config.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What models take."""
+
+    sizes: list[WhisperSize]
+    download_bytes: int
+
+
+def _checks_of_room(settings: ModelSettings, sources: Sources, hub: Hub | None) -> list[Finding]:
+    """Device, memory and disk; as far as the models' sizes are known."""
+    from huggingface_hub import constants
+
+    device = check_machine.check_device(settings.device)
+    found = [device]
+    room = _room(sources, hub)
+    if room.sizes and device.is_ok:
+        on = device.text
+        needed = needed_bytes(room.sizes, diarization=bool(sources.diarization), device=on)
+        found.append(check_machine.check_memory(needed, check_machine.available_bytes(on), on))
+    if room.download_bytes:
+        found.append(check_machine.check_disk(room.download_bytes, Path(constants.HF_HUB_CACHE)))
+    return found
+
+
+def _room(sources: Sources, hub: Hub | None) -> _Room:
+    sizes, download_bytes = [], 0
+    for source in filter(None, (sources.asr, sources.assistant)):
+        parameters, missing = 0, 0
+        if Path(source).is_dir():
+            parameters = local_parameters(Path(source))
+        elif hub:
+            parameters, missing = hub.weights(source)
+        config = _small_file(source, "config.json", hub)
+        download_bytes += missing
+        if parameters and "d_model" in config:
+            sizes.append(whisper_size(config, parameters))
+    return _Room(sizes, download_bytes)

@@ -1,0 +1,73 @@
+"""`python -m asr_diarization doctor`: its options, and how it tells what it found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from asr_diarization.findings import Finding, faults
+from config import ModelSettings
+
+EXIT_OK, EXIT_FAULTS = 0, 1
+DESCRIPTION = """Check, before any weight is loaded, what keeps a deployment from starting:
+versions that do not work together, FFmpeg, token, gated repositories (also those a diarization
+pipeline names), assistant, device, memory, disk, folders. The models are those of the environment:
+ASR_MODEL, ASSISTANT_MODEL, DIARIZATION_MODEL, HF_TOKEN, DEVICE."""
+EXAMPLES = """examples:
+  ASR_MODEL=models/whisper-base python -m asr_diarization doctor --offline
+  DIARIZATION_MODEL=pyannote/speaker-diarization-3.1 HF_TOKEN=hf_... \\
+    python -m asr_diarization doctor
+  python -m asr_diarization doctor --json | jq '.findings[] | select(.is_ok | not)'
+
+exit code: 0 when nothing is wrong, 1 when something is
+"""
+
+
+def add_doctor(commands: Any) -> None:
+    """Add the sub-command."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="find out what keeps the models from loading",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.add_argument(
+        "--offline", action="store_true", help="ask no hub: directories and the cache only"
+    )
+    doctor.add_argument(
+        "--model-dir",
+        default="",
+        metavar="DIR",
+        help="the deployed repository, as the host passes it to the handler",
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from asr_diarization.doctor import examine
+
+    found = examine(ModelSettings(), options.model_dir, _show_step, is_offline=options.offline)
+    is_ok = not faults(found)
+    if options.json:
+        print(json.dumps({"is_ok": is_ok, "findings": [asdict(one) for one in found]}, indent=2))
+    else:
+        print(as_text(found))
+    return EXIT_OK if is_ok else EXIT_FAULTS
+
+
+def as_text(found: Sequence[Finding]) -> str:
+    """One line for each finding, and one for all."""
+    lines = [f"{'ok   ' if one.is_ok else 'FAULT'} {one.subject}: {one.text}" for one in found]
+    number = len(faults(found))
+    last = "nothing stands in the way" if not number else f"{number} to be mended"
+    return "\n".join([*lines, last])
+
+
+def _show_step(subject: str) -> None:
+    print(f"asking the hub about {subject} ...", file=sys.stderr)

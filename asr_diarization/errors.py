@@ -1,0 +1,55 @@
+"""What can go wrong, and whose fault it is.
+
+    AsrDiarizationError
+    ├── InvalidRequestError(ValueError)      the caller's fault: change the request
+    │   ├── InvalidAudioError                not audio, corrupt, empty, no audio stream
+    │   ├── AudioTooLongError                longer or larger than this deployment accepts
+    │   └── InvalidParameterError            unknown value, out of bounds, contradictory
+    ├── BusyError                            try again later
+    ├── CancelledError                       nobody waits for the result any more
+    ├── OutOfMemoryError(MemoryError)        this machine is too small for the request
+    ├── ModelLoadError(RuntimeError)         raised at start only: token, gate, path or mismatch
+    └── DeployError(RuntimeError)            an endpoint cannot be made, reached or changed
+
+Every message stands alone: hosts show callers nothing else. None holds a secret.
+"""
+
+
+class AsrDiarizationError(Exception):
+    """Anything this project raises on purpose."""
+
+
+class InvalidRequestError(AsrDiarizationError, ValueError):
+    """The request cannot be answered as it is; the message says what to change."""
+
+
+class InvalidAudioError(InvalidRequestError):
+    """The bytes hold no audio that FFmpeg can decode."""
+
+
+class AudioTooLongError(InvalidRequestError):
+    """The recording exceeds a limit of this deployment."""
+
+
+class InvalidParameterError(InvalidRequestError):
+    """A parameter has a value that is not allowed, alone or beside another one."""
+
+
+class BusyError(AsrDiarizationError):
+    """All places in the queue are taken."""
+
+
+class CancelledError(AsrDiarizationError):
+    """The caller went away; the work was stopped at the next window."""
+
+
+class OutOfMemoryError(AsrDiarizationError, MemoryError):
+    """Memory ran out even after the batch was made as small as it gets."""
+
+
+class ModelLoadError(AsrDiarizationError, RuntimeError):
+    """A model cannot be loaded; the message names it and what to do."""
+
+
+class DeployError(AsrDiarizationError, RuntimeError):
+    """The host of endpoints refused, or an endpoint does not do what it should."""

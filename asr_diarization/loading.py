@@ -1,0 +1,184 @@
+"""Adapter: a Whisper checkpoint in transformers' format, from a directory or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from asr_diarization.audio import Waveform
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.features import LogMel, frames_of
+from asr_diarization.precision import Precision, choose_precision
+from asr_diarization.vocabulary import Vocabulary
+from asr_diarization.whisper import Decoder, Dimensions, Encoder, Weights
+
+SILENT_FRAMES = 400
+"""Frames of 20 ms heard behind the end of speech where 30 s are too dear (docs/performance.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What transformers knows of a Whisper model."""
+
+    config: Any
+    generation: Any
+    tokenizer: Any
+    extractor: Any
+    weights: Weights
+    """By their names in transformers."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A Whisper model, ready to compute."""
+
+    name: str
+    size: Dimensions
+    encoder: Encoder
+    decoder: Decoder
+    vocabulary: Vocabulary
+    features: LogMel
+    alignment_heads: tuple[tuple[int, int], ...]
+    """(layer, head) pairs whose attention follows the sound."""
+    encoder_fingerprint: str
+    """Equal for checkpoints with the same encoder weights."""
+
+    def encode(self, waveforms: Sequence[Waveform]) -> Tensor:
+        """(rows, frames, width) for waveforms of at most 30 s, padded with silence.
+
+        Whisper was trained on 30 s, and that is what an accelerator gets. On a CPU, where the
+        encoder is most of the work, eight seconds of silence behind the longest waveform must do.
+        """
+        frames = self.size.max_frames
+        if self.decoder.device.type == "cpu":
+            frames = min(frames, max(map(frames_of, waveforms)) + SILENT_FRAMES)
+        return self.encoder(self.features(waveforms, frames))
+
+
+def choose_device(setting: str) -> torch.device:
+    """The device a setting means; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ModelLoadError: the device is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if setting == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    device = torch.device(setting)
+    has_index = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+    if not (available[device.type] and has_index):
+        raise ModelLoadError(f"DEVICE={setting} is not available here; use DEVICE=auto or cpu")
+    return device
+
+
+def load_whisper(
+    source: str, device: torch.device, precision: str = "auto", token: str | None = None
+) -> Checkpoint:
+    """Load a Whisper checkpoint.
+
+    Args:
+        source: hub id or directory.
+        device: where to compute.
+        precision: see `precision.choose_precision`.
+        token: for gated or private repositories.
+
+    Raises:
+        ModelLoadError: it is not there, not Whisper, or may not be read; the message says which.
+    """
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig, WhisperFeatureExtractor
+
+    from asr_diarization.checkpoint_files import load_weights
+
+    how = choose_precision(precision, device)
+    try:
+        config = AutoConfig.from_pretrained(source, token=token)
+        if config.model_type != "whisper":
+            raise ModelLoadError(
+                f"{source} is a {config.model_type} model; ASR_MODEL and "
+                "ASSISTANT_MODEL must be Whisper"
+            )
+        parts = Parts(
+            config,
+            GenerationConfig.from_pretrained(source, token=token),
+            AutoTokenizer.from_pretrained(source, token=token),
+            WhisperFeatureExtractor.from_pretrained(source, token=token),
+            load_weights(source, token),
+        )
+        return build_checkpoint(source, parts, device, how)
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        raise ModelLoadError(_explain(source, error)) from error
+
+
+def build_checkpoint(name: str, parts: Parts, device: torch.device, how: Precision) -> Checkpoint:
+    """A `Checkpoint` from transformers' parts of a Whisper model."""
+    size, weights = _dimensions(parts.config), parts.weights
+    named = getattr(parts.generation, "alignment_heads", None) or ()
+    # Distilled checkpoints may name their teacher's.
+    heads = [(layer, head) for layer, head in named if layer < size.decoder_layers]
+    heads = heads or _upper_half_heads(size)
+    return Checkpoint(
+        name=name,
+        size=size,
+        encoder=Encoder(weights, size, device, how),
+        decoder=Decoder(weights, size, device, how),
+        vocabulary=Vocabulary.load(parts.generation, parts.tokenizer),
+        features=LogMel(parts.extractor.mel_filters, device),
+        alignment_heads=tuple((int(layer), int(head)) for layer, head in heads),
+        encoder_fingerprint=_encoder_fingerprint(weights),
+    )
+
+
+def _dimensions(config: Any) -> Dimensions:
+    return Dimensions(
+        width=config.d_model,
+        heads=config.decoder_attention_heads,
+        encoder_heads=config.encoder_attention_heads,
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+        mels=config.num_mel_bins,
+        vocabulary=config.vocab_size,
+        max_positions=config.max_target_positions,
+        max_frames=config.max_source_positions,
+    )
+
+
+def _encoder_fingerprint(weights: Weights) -> str:
+    """A hash of some of every encoder tensor, rounded to float16, as checkpoints are published."""
+    digest = sha256()
+    for name, tensor in sorted(weights.items()):
+        if name.startswith("model.encoder."):
+            some = tensor.flatten()[:: max(1, tensor.numel() // 64)].to("cpu", torch.float16)
+            digest.update(
+                name.encode() + str(tuple(tensor.shape)).encode() + some.numpy().tobytes()
+            )
+    return digest.hexdigest()
+
+
+def _upper_half_heads(size: Dimensions) -> list[tuple[int, int]]:
+    """Stand-in for checkpoints that do not name alignment heads, as OpenAI's code does it."""
+    layers = range(size.decoder_layers // 2, size.decoder_layers)
+    return [(layer, head) for layer in layers for head in range(size.heads)]
+
+
+def _explain(source: str, error: Exception) -> str:
+    """One sentence about a model that did not load, with the way out."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, KeyError | AttributeError):
+        text = f"it lacks {text}"
+    low = str(error).lower()
+    if "gated" in low or "401" in low or "403" in low:
+        return (
+            f"{source} is gated or private: accept its terms at https://huggingface.co/{source} "
+            "and set HF_TOKEN to a token that may read it"
+        )
+    return f"cannot load {source}: {text} (a hub id like openai/whisper-base, or a directory?)"

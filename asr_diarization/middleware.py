@@ -1,0 +1,154 @@
+"""What surrounds every request: an id, a line in the log, a key, careful headers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr_diarization.answers import error_response
+from asr_diarization.metrics import Metrics
+
+logger = logging.getLogger("asr_diarization.server")
+
+OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json", "/ui")
+"""Need no key: whether it is alive, and pages that have to load before one can be typed."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_WAVEFORM_STYLE = "sha256-XGW/cX2BkTPWNNT3NdyASrPEWZfPnKdPJaJ2aN7R+v8="
+"""The one style sheet that wavesurfer.js writes into its shadow root (tests/page compares)."""
+
+_PAGE = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; media-src blob:; "
+    f"style-src 'self' '{_WAVEFORM_STYLE}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record, whatever its message holds; `extra={"fields": {...}}` adds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class RequestLog:
+    """Gives every request an id, answers what nobody caught, writes one line, and counts.
+
+    The line holds `scope["state"]["log"]`, where routes put their figures. It never holds a query
+    string, a header, a file name or a word that was said.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        fields = scope.setdefault("state", {})["log"] = {"request_id": request_id}
+        began, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), scope["path"], request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # the outermost place that still knows the id
+            fields["error"] = type(error).__name__
+            logger.exception("failed", extra={"fields": {"request_id": request_id}})
+            if status == 0:
+                await error_response(scope["path"], error)(scope, receive, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.answered(route, status, seconds)
+            line = {"method": scope["method"], "path": route, "status": status}
+            line["seconds"] = round(seconds, 3)
+            logger.info("request", extra={"fields": {**line, **fields}})
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _add_headers(headers: MutableHeaders, path: str, request_id: str) -> None:
+    headers["X-Request-ID"] = request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if path.startswith("/ui"):
+        headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
+        headers.setdefault("Content-Security-Policy", _PAGE)
+        headers.setdefault("Cache-Control", "no-cache")
+    else:
+        headers.setdefault("Content-Security-Policy", _NOTHING)
+        headers.setdefault("Cache-Control", "no-store")
+
+
+class ApiKeys:
+    """Lets only those in who show a key, as `Authorization: Bearer KEY`."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
+        self._app = app
+        self._digests = [_digest(key.get_secret_value()) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] != "http" or _is_open(scope) or self._knows(scope):
+            await self._app(scope, receive, send)
+            return
+        error = HTTPException(
+            401,
+            "a valid API key is needed: Authorization: Bearer KEY",
+            {"WWW-Authenticate": "Bearer"},
+        )
+        scope["state"]["log"]["error"] = "Unauthorized"
+        await error_response(scope["path"], error)(scope, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        shown = _digest(key.strip())
+        # Digests have one length, and all keys are compared: time tells nothing about either.
+        matches = [hmac.compare_digest(shown, known) for known in self._digests]
+        return any(matches) and scheme.lower() == "bearer"
+
+
+def _is_open(scope: Scope) -> bool:
+    path = scope["path"]
+    if path == "/":
+        return scope["method"] in ("GET", "HEAD")
+    return any(path == p or path.startswith(p + "/") for p in OPEN_PATHS)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,215 @@
+"""What `/openapi.json` and `/docs` say: bodies that one schema cannot tell from a signature."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from config import InferenceConfig
+
+_AUDIO = {"type": "string", "format": "binary", "description": "A recording, any format."}
+
+
+def _fields() -> dict[str, Any]:
+    schema = InferenceConfig.model_json_schema()
+    properties: dict[str, Any] = schema["properties"]
+    properties["known_speakers"]["items"] = schema["$defs"]["KnownSpeaker"]
+    return properties
+
+
+def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    return {**schema, "required": required} if required else schema
+
+
+def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "number"}
+_NAME = {"type": ["string", "null"]}
+_TIMES = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_STRINGS = {"type": "array", "items": _TEXT}
+
+
+def _list(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": _object(properties, list(properties))}
+
+
+_TRANSCRIPT: dict[str, Any] = {
+    "text": _TEXT,
+    "chunks": _list({"text": _TEXT, "timestamp": _TIMES}),
+    "speakers": _list({"speaker": _NAME, "text": _TEXT, "timestamp": _TIMES}),
+    "language": _NAME,
+    "duration": _NUMBER,
+    "words": _list(
+        {
+            "word": _TEXT,
+            "start": _NUMBER,
+            "end": _NUMBER,
+            "probability": {"type": ["number", "null"]},
+            "speaker": _NAME,
+        }
+    ),
+    "segments": _list(
+        {
+            "start": _NUMBER,
+            "end": _NUMBER,
+            "text": _TEXT,
+            "speaker": _NAME,
+            "language": _NAME,
+            "speaker_confidence": {"type": ["number", "null"]},
+            "overlap": {"type": "boolean"},
+        }
+    ),
+    "turns": _list({"speaker": _TEXT, "start": _NUMBER, "end": _NUMBER}),
+    "similarities": {"type": "object", "additionalProperties": _NUMBER},
+    "embeddings": {
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": _NUMBER},
+    },
+    "warnings": _STRINGS,
+    "stats": {"type": "object"},
+}
+
+_ALWAYS = [name for name in _TRANSCRIPT if name not in ("similarities", "embeddings")]
+
+_ERROR = _object({"error": _TEXT, "type": _TEXT}, ["error", "type"])
+_OPENAI_ERROR = _object(
+    {
+        "error": _object(
+            {"message": _TEXT, "type": _TEXT, "param": _NAME, "code": _NAME},
+            ["message", "type", "param", "code"],
+        )
+    },
+    ["error"],
+)
+_REASONS = {
+    401: "a key is needed, or it is not known",
+    408: "the upload came too slowly",
+    413: "too long, or too large",
+    415: "not audio",
+    422: "a parameter, or the request itself",
+    429: "all places are taken; `Retry-After` says when to come back",
+    500: "our fault",
+    503: "out of memory, or shutting down",
+}
+ERRORS: dict[int | str, dict[str, Any]] = {s: _json(_ERROR, why) for s, why in _REASONS.items()}
+OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: _json(_OPENAI_ERROR, why) for status, why in _REASONS.items()
+}
+
+PREDICT_PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "schema": schema}
+    for name, schema in _fields().items()
+]
+PREDICT_BODY = {
+    "required": True,
+    "description": "One recording; parameters go beside it or into the query string.",
+    "content": {
+        "multipart/form-data": {
+            "schema": _object(
+                {
+                    "file": _AUDIO,
+                    "parameters": {
+                        **_TEXT,
+                        "description": "A JSON object; or fields of their own.",
+                    },
+                },
+                ["file"],
+            )
+        },
+        "application/json": {
+            "schema": _object(
+                {
+                    "inputs": {**_TEXT, "description": "The recording as base64, or a data: URL."},
+                    "parameters": _object(_fields()),
+                },
+                ["inputs"],
+            )
+        },
+        "audio/*": {"schema": _AUDIO},
+        "application/octet-stream": {"schema": _AUDIO},
+    },
+}
+PREDICT_RESPONSE = {
+    "description": "The transcript; with `Accept: text/event-stream`, events and then the same.",
+    "content": {
+        "application/json": {"schema": _object(_TRANSCRIPT, _ALWAYS)},
+        "text/event-stream": {"schema": _TEXT},
+    },
+}
+
+OPENAI_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": _object(
+                {
+                    "file": _AUDIO,
+                    "model": {**_TEXT, "description": "Anything; there is one model."},
+                    "language": _TEXT,
+                    "prompt": _TEXT,
+                    "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+                    "response_format": {
+                        **_TEXT,
+                        "enum": ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"],
+                    },
+                    "timestamp_granularities[]": {
+                        "type": "array",
+                        "items": {**_TEXT, "enum": ["word", "segment"]},
+                    },
+                    "stream": {"type": "boolean"},
+                },
+                ["file"],
+            )
+        }
+    },
+}
+OPENAI_RESPONSE = {
+    "description": "In the format that was asked for.",
+    "content": {
+        "application/json": {"schema": _object({"text": _TEXT}, ["text"])},
+        "text/plain": {"schema": _TEXT},
+        "application/x-subrip": {"schema": _TEXT},
+        "text/vtt": {"schema": _TEXT},
+        "text/event-stream": {"schema": _TEXT},
+    },
+}
+MODELS_RESPONSE = _json(_object({"object": _TEXT, "data": {"type": "array"}}), "The one model.")
+
+
+def docs_page(document: dict[str, Any]) -> str:
+    """The API as one page of HTML that loads nothing from anywhere."""
+    parts = []
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            parts.append(f"<h2><code>{method.upper()} {escape(path)}</code></h2>")
+            parts.append(f"<p>{escape(route.get('summary', ''))}</p>")
+            bodies = route.get("requestBody", {}).get("content", {})
+            parts += [_table(kind, body["schema"]) for kind, body in bodies.items()]
+            rows = "".join(
+                f"<tr><td>{status}<td>{escape(answer['description'])}"
+                for status, answer in route["responses"].items()
+            )
+            parts.append(f"<table><caption>answers</caption>{rows}</table>")
+    parameters = _table("parameters", _object(_fields()))
+    title = escape(document["info"]["title"])
+    about = escape(document["info"].get("description", ""))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width"><style>body{font:16px/1.5 sans-serif;'
+        "max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}td{padding:0 1em 0 0;"
+        "vertical-align:top}caption{text-align:left;font-weight:bold}table{margin:0 0 1em}</style>"
+        f'<h1>{title}</h1><p>{about}</p><p>As a schema: <a href="openapi.json">openapi.json</a></p>'
+        f"{''.join(parts)}<h2>Parameters of a request</h2>{parameters}"
+    )
+
+
+def _table(caption: str, schema: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code><td>{escape(field.get('description', ''))}"
+        for name, field in schema.get("properties", {}).items()
+    )
+    return f"<table><caption>{escape(caption)}</caption>{rows}</table>"

@@ -1,0 +1,211 @@
+"""An untrusted request body -> the bytes of a recording and checked parameters.
+
+Nothing here decodes audio or opens anything: a string is base64 or it is refused, whatever path or
+address it spells. The caller's objects are read, never changed.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from pydantic import ValidationError
+
+from asr_diarization.errors import InvalidAudioError, InvalidParameterError, InvalidRequestError
+from config import InferenceConfig
+
+HOW_TO_SEND = (
+    "audio must be sent as bytes or as a base64 string (a data: URL is fine);"
+    " paths and addresses are not opened"
+)
+
+MAX_WARNINGS = 20
+"""Unknown names beyond these are counted, not listed."""
+
+_SMALLEST_FILE_BYTES = 45
+"""A WAV header and one byte of sound. Shorter text that happens to be base64 is a path or a word:
+`/etc/passwd` is valid base64."""
+
+_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, checked: nothing in it has been decoded yet."""
+
+    audio: bytes = field(repr=False)
+    parameters: InferenceConfig
+    warnings: tuple[str, ...] = ()
+
+
+def parse_payload(data: object) -> Request:
+    """Read `{"inputs": audio, "parameters": {...}}`; `parameters` may be absent or None.
+
+    `inputs` is bytes-like, a base64 string or a base64 data URL. Keys beside these two are ignored
+    and named in the warnings.
+
+    Raises:
+        InvalidRequestError: `data` is no mapping, or has no `inputs`.
+        InvalidAudioError: `inputs` is empty, or neither bytes nor base64.
+        InvalidParameterError: as `parse_parameters`, or `parameters` is no mapping.
+    """
+    if not isinstance(data, Mapping):
+        raise InvalidRequestError(
+            'the request must be an object like {"inputs": "<base64 audio>", "parameters": {}},'
+            f" not {_kind(data)}"
+        )
+    if "inputs" not in data:
+        hint = "; 'instances' is not read, send one recording" if "instances" in data else ""
+        raise InvalidRequestError(f"the request has no 'inputs'{hint}; {HOW_TO_SEND}")
+    parameters, warnings = parse_parameters(_mapping(data.get("parameters")))
+    beside = tuple(
+        f"{_shown(name)} beside 'inputs' was ignored"
+        + ("; put it inside 'parameters'" if name in InferenceConfig.model_fields else "")
+        for name in data
+        if name not in ("inputs", "parameters")
+    )
+    return Request(_audio(data["inputs"]), parameters, (*_at_most(beside), *warnings))
+
+
+def parse_parameters(raw: Mapping[str, object]) -> tuple[InferenceConfig, tuple[str, ...]]:
+    """Check the caller's parameters; return them with warnings about what had no effect.
+
+    None and the blank string mean unset. Values may be strings as a query string carries them.
+
+    Raises:
+        InvalidParameterError: naming each field, its value and what is allowed, in one sentence.
+    """
+    fields = InferenceConfig.model_fields
+    given = {name: raw[name] for name in fields if not _is_unset(raw.get(name))}
+    try:
+        parameters = InferenceConfig.model_validate(given)
+    except ValidationError as error:
+        # The cause would repeat the whole value; the message shows as much of it as it needs.
+        raise InvalidParameterError(_complaint(error)) from None
+    warnings = _at_most(_unknown(name) for name in raw if name not in fields)
+    if parameters.sampling_rate != fields["sampling_rate"].default:
+        warnings = (*warnings, "sampling_rate has no effect: the recording itself says its rate")
+    return parameters, warnings
+
+
+def _mapping(parameters: object) -> Mapping[str, object]:
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping):
+        raise InvalidParameterError(
+            f'parameters must be an object like {{"num_speakers": 2}}, not {_kind(parameters)}'
+        )
+    return parameters
+
+
+def _audio(inputs: object) -> bytes:
+    if isinstance(inputs, str):
+        return decode_base64(inputs)
+    if not isinstance(inputs, bytes | bytearray | memoryview):
+        raise InvalidAudioError(f"'inputs' is {_kind(inputs)}; {HOW_TO_SEND}")
+    if not (audio := bytes(inputs)):
+        raise InvalidAudioError("the audio is empty (0 bytes)")
+    return audio
+
+
+def decode_base64(text: str, name: str = "'inputs'") -> bytes:
+    """Bytes of base64 in the standard or URL-safe alphabet; blanks and missing padding are fine.
+
+    Raises:
+        InvalidAudioError: it is not base64, or too short for a recording; `name` is in the message.
+    """
+    encoded = _without_data_url(text)
+    try:
+        # One pass over what may be 100 MB.
+        compact = encoded.encode("ascii").translate(_PLAIN_ALPHABET, b" \t\r\n\f\v").rstrip(b"=")
+        audio = binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
+    except ValueError as error:  # binascii.Error and UnicodeEncodeError are ValueErrors
+        raise InvalidAudioError(
+            f"{name} is not valid base64 ({_base64_fault(encoded)}); {HOW_TO_SEND}"
+        ) from error
+    if not audio:
+        raise InvalidAudioError("the audio is empty (0 bytes)")
+    if len(audio) < _SMALLEST_FILE_BYTES:
+        raise InvalidAudioError(f"{name} is {_shown(text)}, no recording; {HOW_TO_SEND}")
+    return audio
+
+
+def _without_data_url(text: str) -> str:
+    start = text[:200].lstrip()
+    if start[:5].lower() != "data:":
+        return text
+    # Browsers write parameters into the header: data:audio/webm;codecs=opus;base64,...
+    header, comma, encoded = text.partition(",")
+    if not comma or not header.rstrip().lower().endswith(";base64"):
+        raise InvalidAudioError("a data: URL must hold base64: data:audio/wav;base64,...")
+    return encoded
+
+
+def _base64_fault(encoded: str) -> str:
+    if match := re.search(r"[^A-Za-z0-9+/_=\s-]", encoded):
+        near = encoded[max(0, match.start() - 20) : match.start() + 20]
+        return f"{match[0]!r} at position {match.start()}, in {near!r}"
+    return f"{len(encoded)} characters; the end is missing, or '=' stands inside"
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _unknown(name: object) -> str:
+    text = str(name)[:60]
+    near = get_close_matches(text.lower(), InferenceConfig.model_fields, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown parameter {text!r} was ignored{hint}"
+
+
+def _at_most(warnings: Iterable[str]) -> tuple[str, ...]:
+    listed = tuple(warnings)
+    if len(listed) <= MAX_WARNINGS:
+        return listed
+    return (*listed[:MAX_WARNINGS], f"{len(listed) - MAX_WARNINGS} more names were ignored")
+
+
+def _complaint(error: ValidationError) -> str:
+    """All that is wrong, in one sentence."""
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_url=False):
+        if fault["loc"]:
+            name = str(fault["loc"][0])
+            said = f"{name} must be {_allowed(name)}, not {_shown(fault['input'])}"
+            faults.setdefault(name, said)
+        else:
+            faults[""] = str(fault["ctx"]["error"])
+    return "; ".join(faults.values())
+
+
+def _allowed(name: str) -> str:
+    """What `InferenceConfig` accepts for a field, in words: "an integer from 1 to 256"."""
+    schema = InferenceConfig.model_json_schema()["properties"][name]
+    # An optional field is "this or null"; null means unset, which is no news to the caller.
+    schema = next((s for s in schema.get("anyOf", ()) if s["type"] != "null"), schema)
+    if schema["type"] == "array":
+        return f"a list of at most {schema['maxItems']} objects with 'name' and 'audio'"
+    if "enum" in schema:
+        return " or ".join(repr(value) for value in schema["enum"])
+    if schema["type"] == "boolean":
+        return "true or false"
+    if schema["type"] == "string":
+        return f"text of at most {schema['maxLength']} characters"
+    noun = "an integer" if schema["type"] == "integer" else "a number"
+    return f"{noun} from {schema['minimum']:g} to {schema['maximum']:g}"
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else f"of type {type(value).__name__}"
+
+
+def _shown(value: object) -> str:
+    """A value short enough for a message; Python refuses to print integers of 4300 digits."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of that size"
+    return reprlib.repr(value)

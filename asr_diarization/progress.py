@@ -1,0 +1,28 @@
+"""How long work tells its door how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from diarization_utils import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage has come: `done` of `total`, in whatever the stage counts."""
+
+    stage: str
+    """`diarize` or `transcribe`."""
+    done: float
+    total: float
+    segments: tuple[Segment, ...] = ()
+    """What was newly transcribed, its speakers not yet known."""
+
+
+OnProgress = Callable[[Progress], None]
+"""Called after every batch; whatever it raises stops the work there."""
+
+
+def ignore_progress(_: Progress) -> None:
+    """For callers who only want the result."""

@@ -1,0 +1,136 @@
+"""The queue in front of the models: one recording at a time, a bounded number waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import anyio
+
+from asr_diarization.errors import AsrDiarizationError, BusyError
+
+T = TypeVar("T")
+
+LONGEST_RETRY_SECONDS = 600
+
+
+class ShuttingDownError(BusyError):
+    """The server stops; another one, or the next one, will answer."""
+
+
+class Job:
+    """A piece of work, from its place in the queue to its end."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.waited_seconds = 0.0
+        self.is_running = False
+        self.error: AsrDiarizationError | None = None
+
+    def stop(self, error: AsrDiarizationError) -> None:
+        """Leave the queue with `error`; work under way raises it at its next `check`."""
+        self.error = self.error or error
+        self.scope.cancel()
+
+    def check(self) -> None:
+        """Raise the reason why nobody wants this any more, if there is one; from any thread."""
+        if self.error is not None:
+            raise self.error
+
+
+class WorkQueue:
+    """First come, first served, `at_once` at a time, each in a thread that is kept.
+
+    A thread of its own, not one of anyio's pool: those end when idle, and with each new one the
+    numerical libraries build their pools and caches again.
+    """
+
+    def __init__(self, max_waiting: int, at_once: int = 1) -> None:
+        self._at_once, self._max_waiting = at_once, max_waiting
+        self._places = anyio.CapacityLimiter(at_once)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="inference")
+        self._jobs: dict[Job, None] = {}
+        self._mean_seconds = 5.0  # of a job; a guess until the first one has ended
+        self.is_closing = False
+
+    @property
+    def running(self) -> int:
+        """Jobs being worked on."""
+        return sum(job.is_running for job in self._jobs)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have a place but no worker yet."""
+        return len(self._jobs) - self.running
+
+    @property
+    def ahead(self) -> int:
+        """How many jobs a new one would wait for."""
+        return len(self._jobs) if len(self._jobs) >= self._at_once else 0
+
+    def retry_after_seconds(self) -> int:
+        """When the queue is likely to have a place again."""
+        return max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._mean_seconds)))
+
+    def check(self) -> None:
+        """Raise what `run` would raise now, before a caller uploads for nothing.
+
+        Raises:
+            BusyError: all places are taken.
+            ShuttingDownError: no more work is taken.
+        """
+        if self.is_closing:
+            raise ShuttingDownError("the server is shutting down; try again in a moment")
+        if len(self._jobs) >= self._max_waiting + self._at_once:
+            raise BusyError(
+                f"{self.waiting} recordings are waiting already, try again in about "
+                f"{self.retry_after_seconds()} s (MAX_QUEUE={self._max_waiting})"
+            )
+
+    async def run(self, work: Callable[[], T], job: Job) -> T:
+        """What `work` returns, once it was its turn.
+
+        Raises:
+            BusyError: as `check`.
+            AsrDiarizationError: what `job.stop` was called with.
+        """
+        self.check()
+        self._jobs[job] = None
+        began = time.perf_counter()
+        try:
+            with job.scope:
+                async with self._places:
+                    job.is_running = True
+                    job.waited_seconds = time.perf_counter() - began
+                    # A thread cannot be interrupted; its place is free when it has ended.
+                    with anyio.CancelScope(shield=True):
+                        return await self._in_thread(work)
+        finally:
+            del self._jobs[job]
+        job.check()
+        raise AssertionError("only `Job.stop` cancels the scope of a job")
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._mean_seconds += 0.2 * (time.perf_counter() - began - self._mean_seconds)
+
+    def drain(self) -> None:
+        """Take no more work and refuse what waits; what is under way goes on."""
+        self.is_closing = True
+        for job in list(self._jobs):
+            if not job.is_running:
+                job.stop(ShuttingDownError("the server is shutting down; try again in a moment"))
+
+    def close(self) -> None:
+        """Stop everything: work under way ends at its next `check`."""
+        self.drain()
+        for job in list(self._jobs):
+            job.stop(ShuttingDownError("the server was shut down before this was finished"))
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,127 @@
+"""The rows of a batch while they are decoded, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asr_diarization.caches import MAX_DRAFT, Cache
+from asr_diarization.timestamp_rules import TimestampRules
+
+LOOP_PERIOD_TOKENS = 24
+"""Longest phrase whose repetition counts as a loop."""
+LOOP_REPEATS = 4
+LOOP_MIN_TOKENS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one row said."""
+
+    tokens: tuple[int, ...]
+    """Generated ids, timestamps included, without prefix and end."""
+    log_probabilities: tuple[float, ...]
+    """Of each token, under the rules."""
+    looped: bool = False
+    """Stopped because it repeated itself."""
+
+    @property
+    def mean_log_probability(self) -> float:
+        """Over the tokens; 0.0 for none."""
+        return sum(self.log_probabilities) / max(1, len(self.log_probabilities))
+
+
+class Rows:
+    """The rows being decoded: tokens, positions and rule states, shrinking as rows finish.
+
+    Row i of every tensor is row i of the cache, whose `order` says which window that is.
+    """
+
+    def __init__(
+        self, prefixes: Sequence[Sequence[int]], cache: Cache, rules: TimestampRules
+    ) -> None:
+        device, capacity = rules.device, cache.positions
+        prefixes = [prefixes[window] for window in cache.order]
+        self.rules, self.cache = rules, cache
+        self.starts = torch.tensor([len(p) for p in prefixes], device=device)
+        self.lengths = self.starts.clone()
+        self.tokens = torch.zeros(
+            len(prefixes), capacity + MAX_DRAFT + 1, dtype=torch.long, device=device
+        )
+        for row, prefix in enumerate(prefixes):
+            self.tokens[row, : len(prefix)] = torch.tensor(prefix, device=device)
+        self.log_probabilities = torch.zeros(self.tokens.shape, device=device)
+        self.state = rules.begin(len(prefixes))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def last(self) -> Tensor:
+        """The newest token of each row: (rows, 1)."""
+        return self.tokens.gather(1, self.lengths.unsqueeze(1) - 1)
+
+    def append(self, tokens: Tensor, log_probabilities: Tensor, counts: Tensor) -> Tensor:
+        """The first `counts[i]` of each row's new tokens, as far as there is room and no end.
+
+        Args:
+            tokens: (rows, new).
+            log_probabilities: likewise.
+            counts: (rows,), at least 1.
+
+        Returns:
+            (rows,), how many were taken.
+        """
+        new = tokens.shape[1]
+        ended = (tokens == self.rules.end).long().cumsum(dim=1) - (tokens == self.rules.end).long()
+        before_end = (ended == 0).sum(dim=1)
+        counts = torch.minimum(counts, before_end).clamp(max=self.cache.positions - self.lengths)
+        places = self.lengths.unsqueeze(1) + torch.arange(new, device=tokens.device)
+        self.tokens.scatter_(1, places, tokens)  # what is not counted is overwritten next time
+        self.log_probabilities.scatter_(1, places, log_probabilities)
+        for place in range(new):
+            counted = place < counts
+            advanced = self.rules.advance(self.state, tokens[:, place])
+            self.state = self.state.where(counted, advanced)
+        self.lengths += counts
+        return counts
+
+    def take(self, row: int, length: int, *, looped: bool) -> Decoded:
+        """The first `length` tokens that `row` has said."""
+        start = int(self.starts[row])
+        tokens = self.tokens[row, start : start + length].tolist()
+        log_probabilities = self.log_probabilities[row, start : start + length].tolist()
+        if tokens and tokens[-1] == self.rules.end:
+            tokens = tokens[:-1]  # the end counts in the mean, as in OpenAI's decoder
+        return Decoded(tuple(tokens), tuple(log_probabilities), looped)
+
+    def remove(self, row: int) -> None:
+        """Let the last row take the place of `row`, in the cache too."""
+        last = len(self) - 1
+        self.cache.swap_rows(row, last)
+        order = list(range(last))
+        if row != last:
+            order[row] = last
+        kept = torch.tensor(order, dtype=torch.long, device=self.tokens.device)
+        self.starts, self.lengths = self.starts[kept], self.lengths[kept]
+        self.tokens, self.log_probabilities = self.tokens[kept], self.log_probabilities[kept]
+        self.state = self.state[kept]
+
+
+def repetition(tokens: Sequence[int]) -> int:
+    """How many tokens at the end only repeat what stands before them; 0 when it is no loop.
+
+    A loop is a phrase of up to 24 tokens said at least four times in a row, 24 tokens in all.
+    """
+    for period in range(1, LOOP_PERIOD_TOKENS + 1):
+        needed = max(period * LOOP_REPEATS, LOOP_MIN_TOKENS)
+        if len(tokens) < needed:
+            continue
+        same = 0
+        while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
+            same += 1
+        if same + period >= needed:
+            return same
+    return 0

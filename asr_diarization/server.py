@@ -1,0 +1,186 @@
+"""Door 2: a server of its own, speaking three protocols.
+
+`POST /` and `/predict` are the endpoint's (see `predict_api`), `/v1` is OpenAI's (`openai_api`).
+Models run in one thread, one recording at a time; the event loop only moves bytes, so that
+`/health` answers whatever goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from asr_diarization import __version__
+from asr_diarization.answers import STATUS, error_response, status_of
+from asr_diarization.assembly import load_pipeline
+from asr_diarization.middleware import ApiKeys, JsonLines, RequestLog
+from asr_diarization.openai_api import openai_routes
+from asr_diarization.openapi import docs_page
+from asr_diarization.predict_api import predict_routes
+from asr_diarization.server_settings import ServerSettings
+from asr_diarization.service import Recognizer, Service
+
+UI_DIRECTORY = Path(__file__).parent / "ui"
+DESCRIPTION = "Who said what, when: a recording in, a transcript with speakers out."
+
+
+def create_app(settings: ServerSettings, pipeline: Recognizer | None = None) -> FastAPI:
+    """The application; loads the models that `settings` names unless it is given a pipeline.
+
+    Raises:
+        ModelLoadError: as `load_pipeline`.
+    """
+    service = Service(settings, pipeline or load_pipeline(settings))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.queue.close()
+
+    app = FastAPI(
+        title="asr-diarization",
+        description=DESCRIPTION,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.include_router(predict_routes(service))
+    app.include_router(openai_routes(service))
+    _add_operators_routes(app, service)
+    if UI_DIRECTORY.is_dir():
+        _add_page(app, settings)
+    _add_error_handlers(app, service)
+    _add_middleware(app, service)
+    return app
+
+
+def _add_operators_routes(app: FastAPI, service: Service) -> None:
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/health", summary="Alive", response_class=PlainTextResponse, tags=["operators"])
+    async def health() -> PlainTextResponse:
+        return PlainTextResponse("OK")
+
+    @app.get(
+        "/ready",
+        summary="Takes work",
+        tags=["operators"],
+        responses={503: {"description": "shutting down"}},
+    )
+    async def ready() -> JSONResponse:
+        queue = service.queue
+        body = {"ready": not queue.is_closing, "running": queue.running, "waiting": queue.waiting}
+        return JSONResponse(body, status_code=503 if queue.is_closing else 200)
+
+    @app.get(
+        "/metrics", summary="For Prometheus", tags=["operators"], response_class=PlainTextResponse
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.page(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        headers = {"Content-Security-Policy": policy}
+        return HTMLResponse(docs_page(app.openapi()), headers=headers)
+
+
+def _add_page(app: FastAPI, settings: ServerSettings) -> None:
+    """The page, and what it has to know before anybody has shown a key."""
+
+    @app.get("/ui/settings.json", include_in_schema=False)
+    async def page_settings() -> dict[str, bool]:
+        return {
+            "api_key": bool(settings.api_keys),
+            "assistant": settings.assistant_model is not None,
+            "diarization": settings.diarization_model is not None,
+        }
+
+    app.mount("/ui", StaticFiles(directory=UI_DIRECTORY, html=True), name="ui")
+
+
+def _add_error_handlers(app: FastAPI, service: Service) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        status = status_of(error)
+        request.state.log["error"] = type(error).__name__
+        headers = {}
+        if status in (429, 503):
+            headers["Retry-After"] = str(service.queue.retry_after_seconds())
+        return error_response(request.url.path, error, headers)
+
+    for kind in (*STATUS, HTTPException):
+        app.add_exception_handler(kind, answer)
+
+
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """The last one added is the first a request meets."""
+    settings = service.settings
+    if settings.api_keys:
+        app.add_middleware(ApiKeys, keys=settings.api_keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    if settings.trusted_hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.trusted_hosts))
+    app.add_middleware(RequestLog, metrics=service.metrics)
+
+
+def serve(settings: ServerSettings) -> None:
+    """Load, listen, and answer until a signal says stop.
+
+    Raises:
+        ModelLoadError: as `load_pipeline`; nothing was listened to.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    app = create_app(settings)
+    names = ("asr_model", "assistant_model", "diarization_model", "device", "precision")
+    loaded = {name: getattr(settings, name) for name in names}
+    logging.getLogger(__name__).info("loaded", extra={"fields": loaded})
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
+    )
+    Server(config, app.state.service).run()
+
+
+class Server(uvicorn.Server):
+    """After a signal, what waits is refused at once and what is under way gets its seconds."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer everybody, then end."""
+        queue = self._service.queue
+        queue.drain()
+        last_call = asyncio.get_running_loop().call_later(
+            self._service.settings.shutdown_seconds, queue.close
+        )
+        await super().shutdown(sockets)
+        last_call.cancel()

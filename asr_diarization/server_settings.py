@@ -1,0 +1,50 @@
+"""What the operator of the server decides, beside the models: who may ask, how much, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from config import ModelSettings
+
+
+def _split(value: object) -> object:
+    """`a, b` as a variable spells it."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class ServerSettings(ModelSettings):
+    """`ModelSettings` and the server's own, from the environment; lists are split at commas."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` in a container."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    api_keys: Secrets = ()
+    """Keys that open the API as `Authorization: Bearer KEY`; without any, it is open to all."""
+    trusted_hosts: Names = ()
+    """Host names the server answers to (`asr.example.org, *.example.com`); all when empty."""
+    cors_origins: Names = ()
+    """Origins whose pages may call the API from a browser; none when empty."""
+    max_queue: int = Field(default=8, ge=0, le=10_000)
+    """Recordings that may wait behind the one being worked on; more are answered 429."""
+    max_uploads: int = Field(default=32, ge=1, le=10_000)
+    """Uploads being read at the same time; more are answered 429."""
+    max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
+    """Larger recordings are refused while they are being read."""
+    upload_idle_seconds: float = Field(default=30.0, gt=0)
+    """An upload that sends nothing for so long is given up."""
+    upload_seconds: float = Field(default=900.0, gt=0)
+    """An upload that takes longer in all is given up."""
+    stream_batch_size: int = Field(default=4, ge=1, le=256)
+    """Windows decoded together for callers who watch, unless they say `batch_size` themselves."""
+    shutdown_seconds: float = Field(default=25.0, ge=0)
+    """How long work under way may go on after a signal to stop."""

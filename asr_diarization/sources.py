@@ -1,0 +1,50 @@
+"""Where the models of a deployment are: a directory, or a repository of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_diarization.model_needs import read_config
+from config import ModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What `ModelSettings` means in a deployed repository; each a directory or a hub id."""
+
+    asr: str
+    assistant: str | None = None
+    diarization: str | None = None
+
+    def by_variable(self) -> dict[str, str]:
+        """Those that are set, under the names of their environment variables."""
+        named = {
+            "ASR_MODEL": self.asr,
+            "ASSISTANT_MODEL": self.assistant,
+            "DIARIZATION_MODEL": self.diarization,
+        }
+        return {variable: source for variable, source in named.items() if source}
+
+
+def find_sources(settings: ModelSettings, model_dir: str = "") -> Sources:
+    """Directories inside `model_dir` come first; it is the model itself if it is Whisper."""
+    if "asr_model" not in settings.model_fields_set and _is_whisper(model_dir):
+        asr = model_dir
+    else:
+        asr = _inside(model_dir, settings.asr_model)
+    return Sources(
+        asr,
+        settings.assistant_model and _inside(model_dir, settings.assistant_model),
+        settings.diarization_model and _inside(model_dir, settings.diarization_model),
+    )
+
+
+def _is_whisper(directory: str) -> bool:
+    return bool(directory) and read_config(Path(directory)).get("model_type") == "whisper"
+
+
+def _inside(model_dir: str, name: str) -> str:
+    """`name` as a directory of the deployed repository if there is one, else as it is."""
+    candidate = Path(model_dir) / name
+    return str(candidate) if model_dir and candidate.is_dir() else name

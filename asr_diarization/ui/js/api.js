@@ -1,0 +1,98 @@
+/** The server's API, as far as this page uses it. Addresses are relative: any prefix is fine. */
+
+import { EventReader } from "./events.js";
+import { Failure, failureOf, unreachable } from "./failures.js";
+import { parse } from "./json.js";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/**
+ * What the server offers.
+ * @returns {Promise<{api_key: boolean, assistant: boolean, diarization: boolean}>}
+ * @throws {Failure}
+ */
+export async function loadSettings() {
+  const answer = await ask("ui/settings.json");
+  return answer.json();
+}
+
+/**
+ * Whether the server takes this key; asked before a long upload.
+ * @param {string} key
+ * @throws {Failure}
+ */
+export async function checkKey(key) {
+  await ask("v1/models", { headers: authorization(key) });
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(new URL(path, ROOT), options);
+  } catch {
+    throw unreachable();
+  }
+  if (!answer.ok) throw failureOf(answer.status, await answer.text(), answer.headers);
+  return answer;
+}
+
+/**
+ * Send a recording and be told how far it is.
+ * @param {Blob} recording
+ * @param {Record<string, string>} parameters of the request; empty ones are left out
+ * @param {{key: string, signal: AbortSignal, onUpload: (share: number) => void,
+ *   onEvent: (name: string, data: any) => void}} options aborting the signal stops the server's work
+ * @returns {Promise<any>} the answer, its whole numbers as `parse` gives them
+ * @throws {Failure} also when it was cancelled
+ */
+export function transcribe(recording, parameters, { key, signal, onUpload, onEvent }) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "");
+  const url = new URL("predict", ROOT);
+  url.search = new URLSearchParams(given);
+  // fetch tells nothing about an upload, XMLHttpRequest does.
+  const request = new XMLHttpRequest();
+  request.open("POST", url);
+  request.setRequestHeader("Accept", "text/event-stream");
+  // Not a generic type: behind those the server would look for JSON as well.
+  request.setRequestHeader("Content-Type", "application/x-recording");
+  for (const [name, value] of Object.entries(authorization(key))) {
+    request.setRequestHeader(name, value);
+  }
+  return new Promise((resolve, reject) => {
+    let last = null;
+    const events = new EventReader((name, data) => {
+      if (name === "transcript" || name === "error") last = { name, data };
+      else onEvent(name, JSON.parse(data));
+    });
+    request.upload.addEventListener("progress", (event) => onUpload(event.loaded / event.total));
+    request.upload.addEventListener("load", () => onUpload(1));
+    request.addEventListener("progress", () => {
+      if (request.status === 200) events.read(request.responseText);
+    });
+    request.addEventListener("load", () => {
+      if (request.status !== 200) reject(failureOfRequest(request));
+      else settle(events, request.responseText, () => last, resolve, reject);
+    });
+    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("abort", () => reject(new Failure("cancelled", "Cancelled.")));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(recording);
+  });
+}
+
+function settle(events, text, lastOf, resolve, reject) {
+  events.read(text);
+  const last = lastOf();
+  if (last?.name === "transcript") resolve(parse(last.data));
+  else if (last) reject(failureOf(JSON.parse(last.data).status, last.data));
+  else reject(unreachable());
+}
+
+function failureOfRequest(request) {
+  const headers = { get: (name) => request.getResponseHeader(name) };
+  return failureOf(request.status, request.responseText, headers);
+}
+
+function authorization(key) {
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}

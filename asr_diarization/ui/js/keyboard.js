@@ -1,0 +1,32 @@
+/** The keys of the page, wherever the focus is, but where text is typed or chosen. */
+
+const TYPING = "input:not([type=checkbox]), textarea, select";
+/** Space does there what it always does; on a sentence's time it plays and pauses like elsewhere. */
+const PRESSED_BY_SPACE = "button:not(.time), a, summary, label, input";
+
+/**
+ * @param {Record<string, () => void>} actions by key, `Space`, `ArrowLeft`, `/`, ..., or `undo`
+ *   and `redo`
+ * @param {() => boolean} isOn whether keys mean anything at the moment
+ */
+export function listenToKeys(actions, isOn) {
+  document.addEventListener("keydown", (event) => {
+    if (!isOn() || event.defaultPrevented || event.target.matches(TYPING)) return;
+    const name = nameOf(event);
+    if (name === "Space" && event.target.closest(PRESSED_BY_SPACE)) return;
+    if (!name || !actions[name]) return;
+    event.preventDefault();
+    actions[name]();
+  });
+  // Some browsers press a button when the key comes up.
+  document.addEventListener("keyup", (event) => {
+    if (event.key === " " && event.target.matches(".time")) event.preventDefault();
+  });
+}
+
+function nameOf(event) {
+  const isZ = event.key.toLowerCase() === "z";
+  if ((event.ctrlKey || event.metaKey) && isZ) return event.shiftKey ? "redo" : "undo";
+  if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  return event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
+}

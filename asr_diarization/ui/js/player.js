@@ -1,0 +1,176 @@
+/** The recording to hear and its waveform; knows nothing of speakers or words. */
+
+import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
+import { loadPeaks } from "./waveform.js";
+
+const MOST_PIXELS_PER_SECOND = 200;
+export const WAVEFORM_HEIGHT = 72;
+
+/**
+ * Tells `time` while the position changes, `state` when playing begins or ends, and `view` when
+ * another part of the waveform is seen.
+ */
+export class Player extends EventTarget {
+  #audio = new Audio();
+  #waves;
+  #url = "";
+  #known = Promise.resolve(false);
+  #pixelsPerSecond = 0;
+  duration = 0;
+  /** Whether the browser can play the recording. */
+  hasSound = false;
+
+  /** @param {HTMLElement} container of the waveform */
+  constructor(container) {
+    super();
+    this.#audio.preload = "metadata";
+    this.#waves = WaveSurfer.create({
+      container,
+      media: this.#audio,
+      height: WAVEFORM_HEIGHT,
+      barWidth: 2,
+      barGap: 1,
+      barRadius: 1,
+      cursorWidth: 2,
+      normalize: true,
+      dragToSeek: true,
+      ...coloursOf(container),
+    });
+    for (const name of ["scroll", "zoom", "redraw", "resize"]) {
+      this.#waves.on(name, () => this.#tell("view"));
+    }
+    for (const name of ["play", "pause", "ended"]) {
+      this.#audio.addEventListener(name, () => this.#tell("state"));
+    }
+    for (const name of ["seeking", "timeupdate"]) {
+      this.#audio.addEventListener(name, () => this.#tell("time"));
+    }
+    this.#audio.addEventListener("play", () => this.#tick());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#waves.setOptions(coloursOf(container));
+      this.#tell("view");
+    });
+  }
+
+  /**
+   * Take a recording; at once it can be played, a moment later its waveform is seen.
+   * @param {Blob} recording
+   */
+  async load(recording) {
+    this.close();
+    const url = URL.createObjectURL(recording);
+    this.#url = url;
+    this.#audio.src = url;
+    this.#known = hasMetadata(this.#audio);
+    this.hasSound = await this.#known;
+    if (this.#url !== url || !this.hasSound) return;
+    this.duration = this.#audio.duration;
+    const peaks = (await loadPeaks(recording, this.duration)) ?? new Float32Array(1);
+    if (this.#url === url) await this.#draw(url, peaks, this.duration);
+  }
+
+  /**
+   * The duration as the server knows it; without sound, time passes over an empty waveform.
+   * @param {number} seconds
+   */
+  async setDuration(seconds) {
+    await this.#known;
+    this.duration = seconds;
+    if (!this.hasSound) await this.#draw("", new Float32Array(1), seconds);
+    this.#tell("view");
+  }
+
+  /** The waveform is an extra: without it, or when another one takes its place, all else works. */
+  async #draw(url, peaks, seconds) {
+    await this.#waves.load(url, [peaks], seconds).catch(() => {});
+  }
+
+  /** Forget the recording. */
+  close() {
+    if (!this.#url) return;
+    this.#audio.pause();
+    this.#waves.empty();
+    URL.revokeObjectURL(this.#url);
+    [this.#url, this.hasSound, this.duration, this.#pixelsPerSecond] = ["", false, 0, 0];
+  }
+
+  get time() {
+    return this.#audio.currentTime;
+  }
+
+  get isPlaying() {
+    return !this.#audio.paused;
+  }
+
+  toggle() {
+    if (this.isPlaying) this.#audio.pause();
+    else this.play();
+  }
+
+  play() {
+    if (this.hasSound) this.#audio.play().catch(() => {});
+  }
+
+  /** @param {number} seconds */
+  seek(seconds) {
+    this.#audio.currentTime = Math.min(Math.max(0, seconds), this.duration);
+  }
+
+  /** @param {number} rate of playing, 1 as recorded */
+  setRate(rate) {
+    this.#audio.playbackRate = rate;
+  }
+
+  /** @param {number} factor above 1 shows more detail */
+  zoom(factor) {
+    const fit = this.#waves.getWidth() / this.duration;
+    const wanted = Math.max(this.#pixelsPerSecond, fit) * factor;
+    this.#pixelsPerSecond = wanted <= fit ? 0 : Math.min(MOST_PIXELS_PER_SECOND, wanted);
+    this.#waves.zoom(this.#pixelsPerSecond);
+    this.#tell("view");
+  }
+
+  /** The seconds that are seen, from and to. */
+  get view() {
+    const width = this.#waves.getWidth();
+    const pixelsPerSecond = Math.max(this.#pixelsPerSecond, width / this.duration);
+    const start = this.#waves.getScroll() / pixelsPerSecond;
+    return { start, end: start + width / pixelsPerSecond };
+  }
+
+  #tick() {
+    this.#tell("time");
+    if (this.isPlaying) requestAnimationFrame(() => this.#tick());
+  }
+
+  #tell(name) {
+    this.dispatchEvent(new Event(name));
+  }
+}
+
+/** Whether the browser understands what it was given; recordings of its own say no duration. */
+async function hasMetadata(audio) {
+  const isKnown = await once(audio, "loadedmetadata", "error");
+  if (!isKnown || audio.duration !== Infinity) return isKnown;
+  audio.currentTime = Number.MAX_SAFE_INTEGER; // it looks for the end, and knows it then
+  await once(audio, "durationchange", "error");
+  audio.currentTime = 0;
+  return true;
+}
+
+function once(target, good, bad) {
+  return new Promise((resolve) => {
+    target.addEventListener(good, () => resolve(true), { once: true });
+    target.addEventListener(bad, () => resolve(false), { once: true });
+  });
+}
+
+function coloursOf(element) {
+  const style = getComputedStyle(element);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  return {
+    waveColor: colour("--wave"),
+    progressColor: colour("--wave-played"),
+    cursorColor: colour("--accent"),
+  };
+}

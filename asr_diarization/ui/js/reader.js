@@ -1,0 +1,182 @@
+/** The view in which a transcript is heard, read and corrected. */
+
+import { Conversation, UNSURE_WORD } from "./conversation.js";
+import { byId, clock, lasting } from "./dom.js";
+import { listenToKeys } from "./keyboard.js";
+import { Lanes } from "./lanes.js";
+import { languageName } from "./languages.js";
+import { Player } from "./player.js";
+import { unsureWords, wordFinder } from "./position.js";
+import { Search } from "./search.js";
+import { Sentences } from "./sentences.js";
+import { rename } from "./transcript.js";
+
+const SEEK_SECONDS = 5;
+/** After a reader has scrolled, the page does not scroll by itself for so long. */
+const HANDS_OFF_MILLISECONDS = 4000;
+
+export class Reader {
+  #store;
+  #player = new Player(byId("waveform"));
+  #conversation = new Conversation(byId("conversation"));
+  #lanes;
+  #sentences;
+  #search;
+  #findWord = () => null;
+  #unsure = [];
+  #scrolledAt = 0;
+
+  /** @param {import("./store.js").Store} store */
+  constructor(store) {
+    this.#store = store;
+    this.#lanes = new Lanes(this.#player, (speaker, name) =>
+      store.edit(rename(store.transcript, speaker, name)),
+    );
+    this.#sentences = new Sentences(byId("conversation"), this.#conversation, store, {
+      onPlay: (id, index) => this.#playFrom(id, index),
+      onRename: (speaker) => this.#lanes.rename(speaker),
+    });
+    this.#search = new Search(this.#conversation, (row) => row.scrollIntoView({ block: "center" }));
+    store.addEventListener("change", () => this.#show());
+    this.#player.addEventListener("time", () => this.#showTime());
+    this.#player.addEventListener("state", () => this.#showState());
+    this.#listen();
+  }
+
+  #listen() {
+    const { undo, redo } = { undo: () => this.#store.undo(), redo: () => this.#store.redo() };
+    const press = {
+      play: () => this.#player.toggle(),
+      "zoom-in": () => this.#player.zoom(2),
+      "zoom-out": () => this.#player.zoom(0.5),
+      "next-unsure": () => this.#showUnsure(),
+      undo,
+      redo,
+    };
+    for (const [id, action] of Object.entries(press)) byId(id).addEventListener("click", action);
+    byId("rate").addEventListener("change", ({ target }) => this.#player.setRate(target.value));
+    for (const name of ["wheel", "touchmove"]) {
+      document.addEventListener(name, () => (this.#scrolledAt = performance.now()), { passive: true });
+    }
+    listenToKeys(
+      {
+        Space: () => this.#player.toggle(),
+        ArrowLeft: () => this.#player.seek(this.#player.time - SEEK_SECONDS),
+        ArrowRight: () => this.#player.seek(this.#player.time + SEEK_SECONDS),
+        ArrowUp: () => this.#sentences.step(-1),
+        ArrowDown: () => this.#sentences.step(1),
+        e: () => this.#sentences.edit(),
+        s: () => this.#sentences.chooseSpeaker(),
+        n: () => this.#showUnsure(),
+        "/": () => byId("query").focus(),
+        undo,
+        redo,
+      },
+      () => this.#store.transcript !== null,
+    );
+  }
+
+  /** Take a recording, to be heard while it is worked on. @param {Blob} recording */
+  open(recording) {
+    this.close();
+    this.#player.load(recording).then(() => this.#sayWhetherItSounds());
+  }
+
+  /** A sentence that was just heard. */
+  preview(segment) {
+    this.#conversation.preview(segment);
+  }
+
+  /** Read the transcript that the store has now. */
+  async begin() {
+    const { duration, language, names } = this.#store.transcript;
+    const people = Object.keys(names).length;
+    const facts = [
+      lasting(duration),
+      language && languageName(language),
+      people && `${people} ${people === 1 ? "speaker" : "speakers"}`,
+    ];
+    byId("about").textContent += ` · ${facts.filter(Boolean).join(" · ")}`;
+    await this.#player.setDuration(duration);
+    this.#showTime();
+  }
+
+  /** Forget the recording and its transcript. */
+  close() {
+    this.#player.close();
+    this.#conversation.clear();
+    this.#lanes.clear();
+    this.#search.clear();
+    for (const id of ["speakers-section", "downloads-section", "no-sound"]) byId(id).hidden = true;
+  }
+
+  #sayWhetherItSounds() {
+    byId("no-sound").hidden = this.#player.hasSound;
+    byId("no-sound").textContent =
+      "This browser cannot play this format. The transcript is the same as ever.";
+    byId("play").disabled = !this.#player.hasSound;
+    this.#showTime();
+  }
+
+  async #show() {
+    const { transcript, canUndo, canRedo, hasUnsavedEdits } = this.#store;
+    if (!transcript) return;
+    byId("undo").disabled = !canUndo;
+    byId("redo").disabled = !canRedo;
+    byId("unsaved").hidden = !hasUnsavedEdits;
+    this.#findWord = wordFinder(transcript);
+    this.#unsure = unsureWords(transcript, UNSURE_WORD);
+    byId("next-unsure").hidden = !this.#unsure.length;
+    byId("next-unsure").textContent = `Next unsure word · ${this.#unsure.length}`;
+    this.#lanes.show(transcript);
+    const shown = this.#conversation.show(transcript);
+    this.#sentences.refresh();
+    this.#search.show(transcript);
+    this.#showTime();
+    await shown;
+    this.#sentences.refresh();
+    this.#search.show(transcript);
+  }
+
+  #showTime() {
+    const { time, duration } = this.#player;
+    byId("time").textContent = `${clock(time)} / ${clock(duration)}`;
+    if (!this.#store.transcript) return;
+    const heard = this.#findWord(time);
+    const word = this.#conversation.mark(heard?.id ?? null, heard?.index ?? 0);
+    const isFollowing = performance.now() - this.#scrolledAt > HANDS_OFF_MILLISECONDS;
+    if (word && this.#player.isPlaying && isFollowing) keepInSight(word.closest(".row"));
+  }
+
+  #showState() {
+    byId("play").setAttribute("aria-label", this.#player.isPlaying ? "Pause" : "Play");
+    byId("play").classList.toggle("playing", this.#player.isPlaying);
+  }
+
+  #playFrom(id, index) {
+    const segment = this.#store.transcript.segments.find((other) => other.id === id);
+    this.#scrolledAt = 0;
+    this.#player.seek((segment.words[index] ?? segment).start);
+    this.#player.play();
+  }
+
+  /** The first unsure word after the place that is heard. */
+  #showUnsure() {
+    const { time } = this.#player;
+    const next = this.#unsure.find(({ start }) => start > time + 0.001) ?? this.#unsure[0];
+    if (!next) return;
+    this.#player.seek(next.start);
+    this.#sentences.focus(next.id);
+    keepInSight(this.#conversation.row(next.id));
+  }
+}
+
+/** Scroll only when the row is not well within the window. */
+function keepInSight(row) {
+  const { top, bottom } = row.getBoundingClientRect();
+  const first = byId("tools").getBoundingClientRect().bottom;
+  if (top < first || bottom > innerHeight - 40) {
+    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    row.scrollIntoView({ block: "center", behavior: isCalm ? "auto" : "smooth" });
+  }
+}

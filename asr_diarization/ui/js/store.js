@@ -1,0 +1,60 @@
+/** The transcript on the page and what it was before: edits can be undone and redone. */
+
+/** @typedef {import("./transcript.js").Transcript} Transcript */
+
+export class Store extends EventTarget {
+  #past = [];
+  #future = [];
+  #saved = null;
+  /** @type {Transcript | null} */
+  transcript = null;
+
+  /** Begin anew. @param {Transcript | null} transcript */
+  open(transcript) {
+    [this.#past, this.#future, this.#saved] = [[], [], transcript];
+    this.#show(transcript);
+  }
+
+  /** Take over an edited transcript; the same one is no edit. @param {Transcript} transcript */
+  edit(transcript) {
+    if (transcript === this.transcript) return;
+    this.#past.push(this.transcript);
+    this.#future = [];
+    this.#show(transcript);
+  }
+
+  undo() {
+    if (!this.canUndo) return;
+    this.#future.push(this.transcript);
+    this.#show(this.#past.pop());
+  }
+
+  redo() {
+    if (!this.canRedo) return;
+    this.#past.push(this.transcript);
+    this.#show(this.#future.pop());
+  }
+
+  /** What is on the page is in a file now. */
+  markSaved() {
+    this.#saved = this.transcript;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  get canUndo() {
+    return this.#past.length > 0;
+  }
+
+  get canRedo() {
+    return this.#future.length > 0;
+  }
+
+  get hasUnsavedEdits() {
+    return this.transcript !== this.#saved;
+  }
+
+  #show(transcript) {
+    this.transcript = transcript;
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * Who said what, when: values that are never changed; every edit gives a new transcript.
+ *
+ * @typedef {{text: string, start: number, end: number, probability: number | null}} Word
+ *   `text` keeps the space in front of it, so that words joined give the segment's text.
+ * @typedef {{id: number, start: number, end: number, text: string, words: Word[],
+ *   speaker: string | null, language: string | null, confidence: number | null,
+ *   overlap: boolean}} Segment
+ * @typedef {{speaker: string, start: number, end: number}} Turn
+ * @typedef {{segments: Segment[], turns: Turn[], names: Record<string, string>, known: string[],
+ *   language: string | null, duration: number, voices: object, warnings: string[],
+ *   stats: object}} Transcript
+ *   A speaker is known by the name the server gave; `names` says what it is called now. `known`
+ *   has everyone there ever was, in the order in which they came.
+ */
+
+import { retime } from "./retiming.js";
+
+/**
+ * The transcript in an answer of `/predict`.
+ * @param {any} answer
+ * @returns {Transcript}
+ */
+export function fromAnswer(answer) {
+  const words = answer.words.map((word) => ({
+    text: word.word,
+    start: Number(word.start),
+    end: Number(word.end),
+    probability: word.probability === null ? null : Number(word.probability),
+  }));
+  let next = 0;
+  const segments = answer.segments.map((segment, id) => {
+    const spoken = wordsOf(segment.text, words, next);
+    next += spoken.length;
+    return {
+      id,
+      start: Number(segment.start),
+      end: Number(segment.end),
+      text: segment.text,
+      words: spoken,
+      speaker: segment.speaker,
+      language: segment.language,
+      confidence: segment.speaker_confidence === null ? null : Number(segment.speaker_confidence),
+      overlap: segment.overlap,
+    };
+  });
+  const turns = answer.turns.map((turn) => ({
+    speaker: turn.speaker,
+    start: Number(turn.start),
+    end: Number(turn.end),
+  }));
+  const voices = {};
+  for (const name of ["similarities", "embeddings"]) {
+    if (answer[name]) voices[name] = answer[name];
+  }
+  const names = {};
+  for (const { speaker } of [...turns, ...segments]) if (speaker !== null) names[speaker] = speaker;
+  const known = Object.keys(names);
+  const { language, warnings, stats } = answer;
+  const duration = Number(answer.duration);
+  return { segments, turns, names, known, language, duration, voices, warnings, stats };
+}
+
+/** The words from `first` on that spell `text`, with the spaces between them; none if none do. */
+function wordsOf(text, words, first) {
+  const found = [];
+  let at = 0;
+  for (let i = first; i < words.length && at < text.length; i += 1) {
+    const begin = at + text.slice(at).search(/\S/);
+    if (!text.startsWith(words[i].text, begin)) return [];
+    const end = begin + words[i].text.length;
+    found.push({ ...words[i], text: text.slice(at, end) });
+    at = end;
+  }
+  return at === text.length ? found : [];
+}
+
+/**
+ * What a speaker is called; the empty string for nobody.
+ * @param {Transcript} transcript
+ * @param {string | null} speaker
+ */
+export function nameOf(transcript, speaker) {
+  return speaker === null ? "" : transcript.names[speaker];
+}
+
+/**
+ * Consecutive segments of one speaker, together.
+ * @param {Transcript} transcript
+ * @returns {Segment[][]}
+ */
+export function utterances(transcript) {
+  const groups = [];
+  for (const segment of transcript.segments) {
+    const last = groups.at(-1);
+    if (last && last[0].speaker === segment.speaker) last.push(segment);
+    else groups.push([segment]);
+  }
+  return groups;
+}
+
+/**
+ * The transcript with a speaker called otherwise everywhere. Two of one name become one speaker.
+ * @param {Transcript} transcript
+ * @param {string} speaker
+ * @param {string} name
+ * @returns {Transcript}
+ */
+export function rename(transcript, speaker, name) {
+  const other = Object.keys(transcript.names).find(
+    (id) => id !== speaker && transcript.names[id] === name,
+  );
+  if (other === undefined) {
+    return { ...transcript, names: { ...transcript.names, [speaker]: name } };
+  }
+  const merged = (value) => (value.speaker === speaker ? { ...value, speaker: other } : value);
+  const { [speaker]: _gone, ...names } = transcript.names;
+  return {
+    ...transcript,
+    names,
+    segments: transcript.segments.map(merged),
+    turns: joinTurns(transcript.turns.map(merged), other),
+  };
+}
+
+/**
+ * The transcript with one more speaker, who says nothing yet, and that speaker.
+ * @param {Transcript} transcript
+ * @returns {[Transcript, string]}
+ */
+export function addSpeaker(transcript) {
+  const taken = new Set([...transcript.known, ...Object.values(transcript.names)]);
+  let number = 0;
+  let speaker;
+  do {
+    speaker = `SPEAKER_${String(number).padStart(2, "0")}`;
+    number += 1;
+  } while (taken.has(speaker));
+  const names = { ...transcript.names, [speaker]: speaker };
+  return [{ ...transcript, names, known: [...transcript.known, speaker] }, speaker];
+}
+
+/**
+ * The transcript with a segment said by somebody else: its words, and its time in the turns.
+ * @param {Transcript} transcript
+ * @param {number} id
+ * @param {string} speaker
+ * @returns {Transcript}
+ */
+export function move(transcript, id, speaker) {
+  const moved = transcript.segments.find((segment) => segment.id === id);
+  if (!moved || moved.speaker === speaker) return transcript;
+  const segments = transcript.segments.map((segment) =>
+    segment === moved ? { ...segment, speaker, confidence: null } : segment,
+  );
+  return { ...transcript, segments, turns: moveTurns(transcript.turns, moved, speaker) };
+}
+
+/** What the old speaker's turns have inside the segment goes to the new one. */
+function moveTurns(turns, segment, speaker) {
+  const moved = [];
+  const kept = [];
+  for (const turn of turns) {
+    const start = Math.max(turn.start, segment.start);
+    const end = Math.min(turn.end, segment.end);
+    if (turn.speaker !== segment.speaker || start >= end) {
+      kept.push(turn);
+      continue;
+    }
+    moved.push({ speaker, start, end });
+    if (turn.start < start) kept.push({ ...turn, end: start });
+    if (end < turn.end) kept.push({ ...turn, start: end });
+  }
+  if (!moved.length) moved.push({ speaker, start: segment.start, end: segment.end });
+  return joinTurns([...kept, ...moved], speaker);
+}
+
+/** Turns in order, those of `speaker` that touch or overlap as one. */
+function joinTurns(turns, speaker) {
+  const joined = [];
+  let last = null;
+  for (const turn of turns.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
+    if (turn.speaker === speaker && last && turn.start <= last.end) {
+      last.end = Math.max(last.end, turn.end);
+    } else if (turn.speaker === speaker) {
+      last = { ...turn };
+      joined.push(last);
+    } else {
+      joined.push(turn);
+    }
+  }
+  return joined;
+}
+
+/**
+ * The transcript with a segment saying `text`; words that stayed keep their times.
+ * A text without words takes the segment out.
+ * @param {Transcript} transcript
+ * @param {number} id
+ * @param {string} text
+ * @returns {Transcript}
+ */
+export function say(transcript, id, text) {
+  const written = text.trim().replace(/\s+/g, " ");
+  const segments = transcript.segments.flatMap((segment) => {
+    if (segment.id !== id || segment.text === written) return [segment];
+    return written ? [{ ...segment, text: written, words: retime(segment, written) }] : [];
+  });
+  const isSame = segments.every((segment, i) => segment === transcript.segments[i]);
+  return isSame && segments.length === transcript.segments.length
+    ? transcript
+    : { ...transcript, segments };
+}

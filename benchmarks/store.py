@@ -1,0 +1,68 @@
+"""Results on disk, by everything they depend on, so that a merge is compared within a second."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOORS = {"__main__", "cli", "server", "formats", "payloads", "errors", "progress"}
+BUILDERS = {"local_models", "wheels", "model_store", "campplus_weights"}
+BUILDERS |= {"ctranslate2_files", "whisper_files", "diarization_files"}
+"""Neither these nor the doors change words or turns once the models are built."""
+
+
+class Store:
+    """A folder of JSON files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, name: str, key: Mapping[str, object], make: Callable[[], Any]) -> Any:
+        """What `make` returns, from disk if it was made before under the same name and key."""
+        found = self.find(name, key)
+        return self.put(name, key, make()) if found is None else found
+
+    def find(self, name: str, key: Mapping[str, object]) -> Any:
+        """What was put under this name and key; None if nothing was."""
+        path = self._path(name, key)
+        return json.loads(path.read_text(encoding="utf-8"))["value"] if path.exists() else None
+
+    def put(self, name: str, key: Mapping[str, object], value: Any) -> Any:
+        """`value`, now on disk; the key stands beside it for whoever opens the file."""
+        path = self._path(name, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"key": key, "value": value}, ensure_ascii=False, default=str)
+        whole = path.with_suffix(".part")  # an interrupted run leaves no half of a file
+        whole.write_text(content, encoding="utf-8")
+        whole.replace(path)
+        return value
+
+    def _path(self, name: str, key: Mapping[str, object]) -> Path:
+        text = json.dumps(key, sort_keys=True, default=str)
+        return self._folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+@cache
+def code_version(*, merging: bool) -> str:
+    """Changes when code does that makes words and turns; with `merging` also what joins them.
+
+    Files whose name starts with `merg` and `diarization_utils.py` count as what joins them.
+    """
+    files = [REPOSITORY / "config.py", *sorted((REPOSITORY / "asr_diarization").glob("*.py"))]
+    files = [path for path in files if path.stem not in DOORS | BUILDERS]
+    if merging:
+        files.append(REPOSITORY / "diarization_utils.py")
+    else:
+        files = [path for path in files if not path.stem.startswith("merg")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+@cache
+def file_version(path: Path) -> str:
+    """Changes when the file does."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,0 +1,73 @@
+"""What can be compared, by name: `seed`, `faster-whisper`, `ours` and its variants.
+
+    NAME[@SETTING=VALUE,...][:MERGE]
+
+Only `ours` takes settings (fields of `WindowRules`, and `precision`) and a merge (`merges.MERGES`):
+`ours@padding_seconds=0.2:regular`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from asr_diarization.windows import WindowRules
+from benchmarks.merges import MERGES
+
+PLAIN = {
+    "seed": "the seed's code and merge, greedy",
+    "seed-beams": "the seed's code and merge, transformers 5's own beams",
+    "whisperx-merge": "our words and turns, whisperX's merge",
+    "faster-whisper": "faster-whisper float32, VAD, 5 beams; stock exclusive turns, most overlap",
+    "faster-whisper-greedy": "faster-whisper likewise, greedy",
+    "faster-whisper-batched": "faster-whisper likewise, batched",
+    "faster-whisper-int8": "faster-whisper likewise, batched, int8",
+    "reference-turns": "our words, the reference's turns: what merging alone costs",
+    "ours": "this project",
+}
+"""Names without variants, and what they are."""
+OUR_WORDS = {"whisperx-merge": "whisperx", "reference-turns": "regular"}
+"""Rows made of what our pipeline heard, and their merge."""
+SPECIFICATION = re.compile(r"(?P<name>[\w-]+)(@(?P<settings>[^:]+))?(:(?P<merge>[\w.-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of the table."""
+
+    label: str
+    name: str
+    precision: str = "auto"
+    rules: tuple[tuple[str, float], ...] = ()
+    merge: str | None = None
+    """None for the pipeline's own."""
+
+    @property
+    def title(self) -> str:
+        """The label, explained where it is one of the plain names."""
+        return f"`{self.label}`" + (f": {PLAIN[self.label]}" if self.label in PLAIN else "")
+
+
+def parse_variant(text: str) -> Variant:
+    """What a specification names.
+
+    Raises:
+        ValueError: there is no such pipeline, setting or merge; the message lists those there are.
+    """
+    match = SPECIFICATION.fullmatch(text)
+    if not match or match["name"] not in PLAIN:
+        raise ValueError(f"no pipeline {text!r}; there are {', '.join(PLAIN)}, and ours@...:...")
+    settings = dict(pair.split("=", 1) for pair in (match["settings"] or "").split(",") if pair)
+    precision = settings.pop("precision", "auto")
+    known = [one.name for one in fields(WindowRules)]
+    if match["name"] != "ours" and (match["settings"] or match["merge"]):
+        raise ValueError(f"only ours has variants, not {match['name']}")
+    if unknown := sorted(set(settings) - set(known)):
+        raise ValueError(
+            f"no setting {', '.join(unknown)}; there are precision, {', '.join(known)}"
+        )
+    if match["merge"] and match["merge"] not in MERGES:
+        raise ValueError(f"no merge {match['merge']!r}; there are {', '.join(MERGES)}")
+    rules = tuple((name, float(value)) for name, value in sorted(settings.items()))
+    merge = OUR_WORDS.get(match["name"], match["merge"])
+    return Variant(text, match["name"], precision, rules, merge)

@@ -1,0 +1,51 @@
+"""Door 1: what Inference Endpoints loads. The toolkit's dict in, plain JSON out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from asr_diarization.assembly import load_pipeline
+from asr_diarization.errors import AsrDiarizationError, InvalidRequestError
+from asr_diarization.formats import to_json
+from asr_diarization.payloads import parse_payload
+from config import ModelSettings
+
+logger = logging.getLogger("asr_diarization.handler")
+
+
+class EndpointHandler:
+    """Inference Endpoints door: `{"inputs": audio, "parameters": {...}}` in, plain JSON out."""
+
+    def __init__(self, path: str = "") -> None:
+        """Load the models once; `path` is the deployed repository.
+
+        Raises:
+            ModelLoadError: the environment names a model that cannot be loaded.
+        """
+        self._pipeline = load_pipeline(ModelSettings(), model_dir=path)
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request; `data` stays as it was.
+
+        Raises:
+            InvalidRequestError: the caller can mend it; the host answers 400 with the message.
+            AsrDiarizationError: the caller cannot; the host answers 400 all the same.
+        """
+        try:
+            request = parse_payload(data)
+            transcript = self._pipeline(request.audio, request.parameters)
+        except InvalidRequestError as error:
+            logger.info("refused: %s", error)
+            raise
+        except AsrDiarizationError:
+            logger.exception("failed")
+            raise
+        except Exception as error:
+            logger.exception("failed unexpectedly")  # the host logs no traceback
+            raise AsrDiarizationError(
+                f"internal error ({type(error).__name__}); the endpoint's log has the details"
+            ) from error
+        logger.info("transcribed: %s", transcript.stats)
+        return to_json(transcript, warnings=request.warnings)

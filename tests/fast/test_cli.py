@@ -1,0 +1,131 @@
+"""Door 3 with a scripted pipeline: options, files, formats, exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
+
+from asr_diarization import cli
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.formats import FORMATS
+from config import InferenceConfig
+from diarization_utils import Turn
+
+TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
+SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))
+
+
+@pytest.fixture
+def transcriber(monkeypatch):
+    """The transcriber of the pipeline that the command line will load."""
+    fake = ScriptedTranscriber(SAID)
+    ready = pipeline(fake, ScriptedDiarizer(TURNS))
+    monkeypatch.setattr(cli, "load_pipeline", lambda settings: ready)
+    return fake
+
+
+@pytest.fixture
+def call(tmp_path):
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(4.0))
+    return path
+
+
+def test_prints_a_conversation(transcriber, call, capsys):
+    assert cli.main(["transcribe", str(call)]) == 0
+    assert capsys.readouterr().out == (
+        "[00:00.0 SPEAKER_00] How are you?\n[00:02.0 SPEAKER_01] Quite well.\n"
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_writes_every_format_into_a_directory(transcriber, call, tmp_path, capsys, name):
+    out = tmp_path / "new" / "out"
+    assert cli.main(["transcribe", str(call), "--format", name, "--output", str(out)]) == 0
+    (written,) = out.iterdir()
+    assert written.name == f"call.{FORMATS[name][0]}"
+    assert written.read_text(encoding="utf-8")
+    assert capsys.readouterr().out == ""
+
+
+def test_writes_the_whole_answer_beside(transcriber, call, tmp_path):
+    target = tmp_path / "call.json"
+    assert cli.main(["transcribe", str(call), "--json", str(target)]) == 0
+    answer = json.loads(target.read_text(encoding="utf-8"))
+    assert answer["text"] == "How are you? Quite well."
+    assert len(answer["words"]) == 5
+
+
+def test_a_bad_file_is_reported_and_stops_no_other(transcriber, call, tmp_path, capsys):
+    broken, missing = tmp_path / "broken.wav", tmp_path / "missing.wav"
+    broken.write_bytes(b"RIFF, but not really")
+    files = [str(path) for path in (broken, missing, tmp_path, call)]
+    assert cli.main(["transcribe", *files]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("How are you?") == 1
+    complaints = [line for line in shown.err.splitlines() if line.startswith(str(tmp_path))]
+    assert [line.split(": ")[0] for line in complaints] == files[:3]
+
+
+def test_options_are_the_fields_of_inference_config():
+    options = cli._parser()._subparsers._group_actions[0].choices["transcribe"]._actions
+    names = {action.dest for action in options} - {"help", "files", "format", "output", "json"}
+    assert names == set(InferenceConfig.model_fields)
+
+
+def test_options_reach_the_pipeline(transcriber, call):
+    options = "--task translate --language fr --batch-size 3 --chunk-length-s 20.5 --no-diarize"
+    options += " --initial-prompt Names"
+    assert cli.main(["transcribe", str(call), *options.split()]) == 0
+    assert transcriber.calls[0][1] == InferenceConfig(
+        task="translate",
+        language="fr",
+        batch_size=3,
+        chunk_length_s=20.5,
+        diarize=False,
+        initial_prompt="Names",
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [["--batch-size", "many"], ["--num-speakers", "2", "--max-speakers", "3"]]
+)
+def test_a_bad_parameter_is_one_sentence_and_no_start(transcriber, call, capsys, options):
+    assert cli.main(["transcribe", str(call), *options]) == 2
+    complaint = capsys.readouterr().err.splitlines()
+    assert len(complaint) == 1
+    assert options[0][2:].replace("-", "_") in complaint[0]
+    assert transcriber.calls == []
+
+
+def test_a_model_that_does_not_load_is_one_sentence_and_no_start(monkeypatch, call, capsys):
+    def refuse(settings):
+        raise ModelLoadError("cannot load x:\nit is not there")
+
+    monkeypatch.setattr(cli, "load_pipeline", refuse)
+    assert cli.main(["transcribe", str(call)]) == 2
+    assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
+
+
+def test_a_bad_setting_names_its_variable(monkeypatch, call, capsys):
+    monkeypatch.setenv("MAX_AUDIO_SECONDS", "none")
+    assert cli.main(["transcribe", str(call)]) == 2
+    assert "MAX_AUDIO_SECONDS" in capsys.readouterr().err
+
+
+def test_help_says_how_to_choose_models(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    assert "ASR_MODEL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["transcribe"], ["transcribe", "a.wav", "--fromat", "x"]]
+)
+def test_a_wrong_command_line_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2

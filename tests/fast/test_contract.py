@@ -1,0 +1,84 @@
+"""What the host expects of the repository: it is loaded as the host loads it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+ROOT_MODULES = ("handler", "config", "diarization_utils", "asr_diarization")
+
+LOADER = """
+import importlib.util, sys
+root, name = sys.argv[1], "handler.EndpointHandler"
+spec = importlib.util.spec_from_file_location(name, f"{root}/handler.py")
+sys.path.insert(0, root)
+module = sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+assert callable(module.EndpointHandler)
+heavy = {"torch", "transformers", "pyannote.audio", "faster_whisper"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+LEAVES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import config, diarization_utils
+ours = [name for name in sys.modules if name.partition(".")[0] in ("asr_diarization", "handler")]
+assert not ours, ours
+"""
+
+
+def run(code: str, cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(REPO)],
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_loads_as_the_toolkit_loads_it(tmp_path):
+    run(LOADER, tmp_path)
+
+
+def test_leaves_import_nothing_of_ours(tmp_path):
+    run(LEAVES, tmp_path)
+
+
+def test_our_names_shadow_nobody():
+    found = {path.stem for path in REPO.glob("*.py")} | {
+        path.parent.name for path in REPO.glob("*/__init__.py")
+    }
+    assert set(ROOT_MODULES) <= found
+    taken = sys.stdlib_module_names | set(packages_distributions())
+    assert found & taken == set()
+
+
+def test_requirements_fence_what_the_container_has():
+    lines = (REPO / "requirements.txt").read_text().splitlines()
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", "\n".join(lines), re.MULTILINE))
+    image = (REPO / "requirements" / "image.txt").read_text()
+    container = dict(re.findall(r"^([\w.-]+)==(\S+)$", image, re.MULTILINE))
+    fenced = ("torch", "torchaudio", "torchvision", "transformers", "huggingface_hub")
+    assert {name: pins[name] for name in fenced} == {name: container[name] for name in fenced}
+    assert "numpy<2" in lines
+    # Any of these, unpinned, keeps the host's own server from starting.
+    assert not any(line.startswith(("starlette", "fastapi", "uvicorn")) for line in lines)
+
+
+@pytest.mark.parametrize("path", sorted(REPO.glob("asr_diarization/*.py")), ids=lambda p: p.stem)
+def test_no_door_imports_another(path):
+    doors = {"handler": "handler", "cli": "asr_diarization.cli"}
+    imported = re.findall(
+        r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    allowed = {"asr_diarization.cli"} if path.stem == "__main__" else set()
+    assert set(imported) & set(doors.values()) <= allowed

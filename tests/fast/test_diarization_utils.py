@@ -1,0 +1,210 @@
+"""Who spoke when: properties that hold whatever is said, and the choices the docstrings make."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diarization_utils import (
+    MAX_GAP_SECONDS,
+    Segment,
+    Turn,
+    TurnIndex,
+    Word,
+    assign_speakers,
+    dominant_speaker,
+    gap,
+    group_by_speaker,
+    join_texts,
+    nearest_speaker,
+    overlap,
+    split_by_speaker,
+)
+
+# Sums of 64ths are exact in binary, so that equality means equality.
+TICKS = st.integers(0, 40 * 64).map(lambda tick: tick / 64)
+SHORT = st.integers(0, 3 * 64).map(lambda tick: tick / 64)
+SPEAKERS = ("A", "B", "C")
+
+
+@st.composite
+def turn_lists(draw, max_size=12):
+    pairs = draw(st.lists(st.tuples(TICKS, SHORT, st.sampled_from(SPEAKERS)), max_size=max_size))
+    return [Turn(start, start + length, who) for start, length, who in pairs]
+
+
+@st.composite
+def segment_lists(draw):
+    """Segments of words that do not overlap, some without words."""
+    segments, now = [], 0.0
+    for _ in range(draw(st.integers(0, 4))):
+        words = []
+        begin = now
+        for _ in range(draw(st.integers(0, 5))):
+            start = now + draw(SHORT)
+            now = start + draw(SHORT)
+            words.append(Word(draw(st.sampled_from([" a", " b", "c", " d."])), start, now))
+        now += draw(SHORT)
+        start, end = (words[0].start, words[-1].end) if words else (begin, now)
+        text = "".join(word.text for word in words).strip() or "no words"
+        segments.append(Segment(start, end, text, tuple(words)))
+    return segments
+
+
+def words_of(segments):
+    return [word for segment in segments for word in segment.words]
+
+
+def unnamed(words):
+    return [replace(word, speaker=None) for word in words]
+
+
+def shifted(span, seconds):
+    moved = replace(span, start=span.start + seconds, end=span.end + seconds)
+    if isinstance(span, Segment):
+        return replace(moved, words=tuple(shifted(word, seconds) for word in span.words))
+    return moved
+
+
+def relabelled(span, names):
+    moved = replace(span, speaker=names.get(span.speaker))
+    if isinstance(span, Segment):
+        return replace(moved, words=tuple(relabelled(word, names) for word in span.words))
+    return moved
+
+
+# Properties
+
+
+@given(segment_lists(), turn_lists())
+def test_every_word_comes_out_once_and_in_order(segments, turns):
+    assigned = assign_speakers(segments, turns)
+    assert unnamed(words_of(assigned)) == words_of(segments)
+
+
+@given(segment_lists(), turn_lists())
+def test_every_segment_has_one_speaker_and_spells_its_words(segments, turns):
+    for segment in assign_speakers(segments, turns):
+        assert {word.speaker for word in segment.words} <= {segment.speaker}
+        if segment.words:
+            assert segment.text == "".join(word.text for word in segment.words).strip()
+
+
+@given(segment_lists(), turn_lists(), TICKS)
+def test_shifting_all_times_shifts_the_result(segments, turns, seconds):
+    moved = assign_speakers(
+        [shifted(segment, seconds) for segment in segments],
+        [shifted(turn, seconds) for turn in turns],
+    )
+    assert moved == tuple(shifted(s, seconds) for s in assign_speakers(segments, turns))
+
+
+@given(segment_lists(), turn_lists(), st.permutations(SPEAKERS))
+def test_renaming_the_speakers_renames_them_in_the_result(segments, turns, names):
+    new = dict(zip(SPEAKERS, names, strict=True))
+    renamed = assign_speakers(segments, [relabelled(turn, new) for turn in turns])
+    assert renamed == tuple(relabelled(s, new) for s in assign_speakers(segments, turns))
+
+
+@given(segment_lists())
+def test_without_turns_nobody_is_named_and_nothing_changes(segments):
+    assert assign_speakers(segments, []) == tuple(segments)
+
+
+@given(segment_lists(), turn_lists())
+def test_assigning_twice_changes_nothing(segments, turns):
+    once = assign_speakers(segments, turns)
+    assert assign_speakers(once, turns) == once
+
+
+@given(TICKS, SHORT, turn_lists(), st.sampled_from([0.0, 0.5, MAX_GAP_SECONDS]))
+def test_the_index_answers_as_looking_at_every_turn_does(start, length, turns, max_gap):
+    span = Word(" x", start, start + length)
+    in_order = sorted(turns, key=lambda turn: (turn.start, turn.end))
+    expected = dominant_speaker(span, in_order) or nearest_speaker(span, in_order, max_gap)
+    assert TurnIndex(turns).speaker(span, max_gap) == expected
+
+
+@given(segment_lists(), turn_lists())
+def test_grouping_keeps_the_words_and_leaves_no_neighbours_alike(segments, turns):
+    assigned = assign_speakers(segments, turns)
+    grouped = group_by_speaker(assigned)
+    assert words_of(grouped) == words_of(assigned)
+    assert join_texts(s.text for s in grouped) == join_texts(s.text for s in assigned)
+    speakers = [segment.speaker for segment in grouped]
+    assert all(a != b for a, b in pairwise(speakers))
+    assert group_by_speaker(grouped) == grouped
+
+
+@given(TICKS, SHORT, TICKS, SHORT)
+def test_overlap_and_gap_are_symmetric_and_never_both_positive(a, long, b, short):
+    one, other = Turn(a, a + long, "A"), Turn(b, b + short, "B")
+    assert overlap(one, other) == overlap(other, one) >= 0
+    assert gap(one, other) == gap(other, one) >= 0
+    assert not (overlap(one, other) and gap(one, other))
+    assert overlap(one, one) == one.end - one.start
+
+
+# Choices
+
+
+def test_a_word_belongs_to_whoever_talks_longest_during_it():
+    turns = [Turn(0, 4, "A"), Turn(1, 2, "B"), Turn(2.5, 3, "B")]
+    assert dominant_speaker(Word(" x", 1.0, 2.0), turns) == "A"  # a tie: A started first
+    assert dominant_speaker(Word(" x", 0.5, 3.5), turns) == "A"
+    assert dominant_speaker(Word(" x", 0, 3), [Turn(0, 1, "A"), *turns[1:]]) == "B"
+    assert dominant_speaker(Word(" x", 4, 5), turns) is None
+
+
+def test_a_word_in_a_gap_goes_to_the_nearest_turn_within_the_distance():
+    turns = [Turn(0, 1, "A"), Turn(5, 6, "B")]
+    (segment,) = assign_speakers([Segment(2, 2.5, "x", (Word(" x", 2, 2.5),))], turns)
+    assert segment.speaker == "A"
+    (segment,) = assign_speakers([Segment(3.5, 4, "x", (Word(" x", 3.5, 4),))], turns)
+    assert segment.speaker == "B"
+    (segment,) = assign_speakers([Segment(2, 2.5, "x", (Word(" x", 2, 2.5),))], turns, max_gap=0.5)
+    assert segment.speaker is None
+    assert nearest_speaker(Word(" x", 3, 3), turns, MAX_GAP_SECONDS) == "A"  # a tie: the earlier
+
+
+def test_a_word_of_no_length_belongs_to_the_turn_it_lies_in():
+    assert TurnIndex([Turn(0, 2, "A"), Turn(3, 5, "B")]).speaker(Word(" x", 4, 4), 2.0) == "B"
+
+
+def test_a_segment_without_words_gets_one_speaker():
+    turns = [Turn(0, 1, "A"), Turn(1, 5, "B")]
+    assert assign_speakers([Segment(0, 4, "hello")], turns) == (Segment(0, 4, "hello", (), "B"),)
+
+
+def test_a_segment_is_cut_where_the_speaker_changes():
+    words = (Word(" Hi", 0, 1), Word(" you.", 1, 2), Word(" Oh!", 2, 3))
+    turns = [Turn(0, 2, "A"), Turn(2, 3, "B")]
+    first, second = assign_speakers([Segment(0, 3.5, "Hi you. Oh!", words)], turns)
+    assert (first.text, first.start, first.end, first.speaker) == ("Hi you.", 0, 2, "A")
+    assert (second.text, second.start, second.end, second.speaker) == ("Oh!", 2, 3, "B")
+
+
+def test_a_segment_of_one_speaker_keeps_its_own_times_and_text():
+    segment = Segment(0, 5, "Hi", (Word(" Hi", 1, 2, speaker="A"),))
+    assert list(split_by_speaker(segment)) == [replace(segment, speaker="A")]
+
+
+def test_everybody_at_once():
+    turns = [Turn(0, 10, who) for who in SPEAKERS]
+    (segment,) = assign_speakers([Segment(1, 2, "x", (Word(" x", 1, 2),))], turns)
+    assert segment.speaker in SPEAKERS
+
+
+@pytest.mark.parametrize("kind", [Turn, Word, Segment])
+@pytest.mark.parametrize(
+    ("start", "end"), [(2.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (0, math.nan)]
+)
+def test_values_refuse_nonsense_at_birth(kind, start, end):
+    first, last = (("x",), ()) if kind is Word else ((), ("x",))
+    with pytest.raises(ValueError, match="0 <= start <= end"):
+        kind(*first, start, end, *last)

@@ -1,0 +1,219 @@
+"""A transcript in every form: safe to write as JSON, rounded once, times in order."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from fakes import say
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_diarization.formats import (
+    FORMATS,
+    MAX_CUE_CHARACTERS,
+    MAX_CUE_SECONDS,
+    to_conversation,
+    to_diarized_json,
+    to_json,
+    to_rttm,
+    to_seglst,
+    to_srt,
+    to_text,
+    to_verbose_json,
+    to_vtt,
+)
+from diarization_utils import Segment, Transcript, Turn, Word, assign_speakers
+
+TURNS = (Turn(0, 2.00049, "SPEAKER_00"), Turn(1.9, 4, "SPEAKER_01"))
+SAID = (say("How are you?", 0, 2), say("Quite <well> & so on.", 2, 4), say("Bye!", 4, 5))
+TRANSCRIPT = Transcript("en", 5.00049, assign_speakers(SAID, TURNS), TURNS, ("careful",))
+SILENCE = Transcript(None, 3.0)
+
+
+@st.composite
+def transcripts(draw):
+    segments, now = [], 0.0
+    for _ in range(draw(st.integers(0, 6))):
+        now += draw(st.floats(0, 4000))
+        words = []
+        for _ in range(draw(st.integers(0, 40))):
+            start = now + draw(st.floats(0, 3))
+            now = start + draw(st.floats(0, 3))
+            text = " " + draw(st.text(st.characters(codec="utf-8"), max_size=30))
+            words.append(Word(text, start, now, draw(st.none() | st.floats(0, 1))))
+        text = "".join(word.text for word in words).strip()
+        start = words[0].start if words else now
+        who = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01", None]))
+        segments.append(Segment(start, now, text, tuple(words), who, "en"))
+    turns = tuple(Turn(s.start, s.end, s.speaker) for s in segments if s.speaker)
+    return Transcript("en", now, tuple(segments), turns)
+
+
+def strict(data):
+    """As hosts write it: no NaN, no infinity, nothing but JSON's own types."""
+    return json.loads(json.dumps(data, allow_nan=False))
+
+
+@given(transcripts())
+def test_every_form_can_be_written(transcript):
+    for form in (to_json, to_verbose_json, to_diarized_json, to_seglst):
+        assert strict(form(transcript)) == form(transcript)
+    for suffix, write in FORMATS.values():
+        text = write(transcript, "a name")
+        text.encode()
+        if suffix == "json":
+            json.loads(text)
+
+
+@given(transcripts())
+def test_times_are_rounded_to_milliseconds_and_stay_in_order(transcript):
+    answer = to_json(transcript)
+    for chunk in answer["chunks"]:
+        start, end = chunk["timestamp"]
+        assert start <= end
+        assert [start, end] == [round(start, 3), round(end, 3)]
+    words = answer["words"]
+    assert all(a["end"] <= b["start"] for a, b in pairwise(words))
+
+
+@given(transcripts())
+def test_subtitles_are_short_and_hold_every_word_in_order(transcript):
+    stamp = r"(\d\d+):(\d\d):(\d\d),(\d\d\d)"
+    times = re.findall(rf"^{stamp} --> {stamp}$", to_srt(transcript), re.MULTILINE)
+    seconds = [
+        [
+            int(h) * 3600 + int(m) * 60 + int(s) + int(ms) / 1000
+            for h, m, s, ms in (row[:4], row[4:])
+        ]
+        for row in times
+    ]
+    assert len(seconds) >= len(transcript.segments)
+    assert all(start <= end for start, end in seconds)
+    assert seconds == sorted(seconds)
+
+
+def test_cues_are_cut_between_words():
+    long = say("word " * 59 + "word", 0, 30)
+    blocks = to_srt(Transcript("en", 30, (long,))).strip().split("\n\n")
+    texts = [block.split("\n")[2] for block in blocks]
+    assert " ".join(texts) == long.text
+    assert len(blocks) > 30 / MAX_CUE_SECONDS
+    assert max(map(len, texts)) <= MAX_CUE_CHARACTERS
+    assert [block.split("\n")[0] for block in blocks] == [str(i + 1) for i in range(len(blocks))]
+
+
+def test_a_cue_is_measured_by_what_is_seen_of_it():
+    words = (Word(" " + "a" * 41, 0, 1), Word(" " + "b" * 42, 1, 2))
+    text = "".join(word.text for word in words).strip()
+    whole = Segment(0, 2, text, words)
+    assert len(text) == MAX_CUE_CHARACTERS
+    assert to_srt(Transcript("en", 2, (whole,))).count("-->") == 1
+
+
+def test_all_forms_agree_on_the_millisecond():
+    start, end = 0.2025, 1.3045  # the nearest floats lie just above and just below
+    said = say("Hello.", start, end)
+    transcript = Transcript("en", 2, (said,), (Turn(start, end, "SPEAKER_00"),))
+    (turn,) = to_json(transcript)["turns"]
+    assert (turn["start"], turn["end"]) == (round(start, 3), round(end, 3))
+    assert f" {turn['start']:.3f} {turn['end'] - turn['start']:.3f} " in to_rttm(transcript)
+    stamps = f"00:00:00,{1000 * turn['start']:03.0f} --> 00:00:01,{1000 * turn['end'] - 1000:03.0f}"
+    assert stamps in to_srt(transcript)
+
+
+def test_json_keeps_the_shape_of_the_blog_post():
+    answer = to_json(TRANSCRIPT, warnings=["first"])
+    assert answer["text"] == "How are you? Quite <well> & so on. Bye!"
+    assert answer["chunks"][0] == {"text": "How are you?", "timestamp": [0, 2]}
+    assert answer["speakers"] == [
+        {"speaker": "SPEAKER_00", "text": "How are you?", "timestamp": [0, 2]},
+        {"speaker": "SPEAKER_01", "text": "Quite <well> & so on. Bye!", "timestamp": [2, 5]},
+    ]
+    assert answer["turns"][0] == {"speaker": "SPEAKER_00", "start": 0, "end": 2.0}
+    assert answer["words"][0] == {
+        "word": "How",
+        "start": 0,
+        "end": 0.667,
+        "probability": 0.5,
+        "speaker": "SPEAKER_00",
+    }
+    assert answer["warnings"] == ["first", "careful"]
+    assert (answer["language"], answer["duration"]) == ("en", 5.0)
+
+
+def test_silence_in_every_form():
+    assert to_text(SILENCE) == to_conversation(SILENCE) == to_srt(SILENCE) == to_rttm(SILENCE) == ""
+    assert to_vtt(SILENCE) == "WEBVTT\n\n"
+    answer = to_json(SILENCE)
+    assert (answer["text"], answer["language"], answer["duration"]) == ("", None, 3.0)
+    assert answer["chunks"] == answer["speakers"] == answer["words"] == answer["turns"] == []
+
+
+def test_without_turns_no_speakers_are_listed():
+    assert to_json(Transcript("en", 5.0, SAID))["speakers"] == []
+
+
+def test_conversation_has_a_line_for_every_utterance():
+    assert to_conversation(TRANSCRIPT) == (
+        "[00:00.0 SPEAKER_00] How are you?\n[00:02.0 SPEAKER_01] Quite <well> & so on. Bye!\n"
+    )
+    late = Transcript("en", 9000.0, (say("Late.", 3661.25, 3662),))
+    assert to_conversation(late) == "[1:01:01.2] Late.\n"
+
+
+def test_srt_names_the_speakers():
+    assert to_srt(TRANSCRIPT).startswith(
+        "1\n00:00:00,000 --> 00:00:02,000\nSPEAKER_00: How are you?\n\n2\n"
+    )
+
+
+def test_vtt_escapes_what_would_be_markup():
+    assert "<v SPEAKER_01>Quite &lt;well&gt; &amp; so on.</v>" in to_vtt(TRANSCRIPT)
+
+
+def test_a_speakers_name_breaks_no_form():
+    name = "Ann <the first> & Co"
+    segment = replace(say("Hi.", 0, 1), speaker=name)
+    named = replace(TRANSCRIPT, segments=(segment,), turns=(Turn(0, 1, name),))
+    assert len(to_rttm(named).split()) == 10
+    assert "<v Ann &lt;the first&gt; &amp; Co>Hi.</v>" in to_vtt(named)
+
+
+def test_rttm_is_read_by_position():
+    lines = to_rttm(TRANSCRIPT, "my call").splitlines()
+    assert lines[0] == "SPEAKER my_call 1 0.000 2.000 <NA> <NA> SPEAKER_00 <NA> <NA>"
+    assert all(len(line.split()) == 10 for line in lines)
+
+
+def test_seglst_has_the_keys_that_meeteval_reads():
+    assert to_seglst(TRANSCRIPT, "call")[0] == {
+        "session_id": "call",
+        "start_time": 0,
+        "end_time": 2,
+        "speaker": "SPEAKER_00",
+        "words": "How are you?",
+    }
+
+
+def test_openai_forms():
+    verbose, diarized = to_verbose_json(TRANSCRIPT), to_diarized_json(TRANSCRIPT)
+    assert verbose["segments"][1] == {
+        "id": 1,
+        "start": 2,
+        "end": 4,
+        "text": "Quite <well> & so on.",
+    }
+    assert verbose["words"][0] == {"word": "How", "start": 0, "end": 0.667}
+    assert diarized["segments"][0]["type"] == "transcript.text.segment"
+    assert [s["speaker"] for s in diarized["segments"]] == ["SPEAKER_00"] + 2 * ["SPEAKER_01"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_ends_a_file_properly(name):
+    text = FORMATS[name][1](TRANSCRIPT, "call")
+    assert text.endswith("\n")
+    assert "SPEAKER_00" in text or name == "verbose_json"

@@ -1,0 +1,101 @@
+"""Which language is spoken where: one odd window flips nothing, a real change is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.languages import LanguageAgreement, split_by_language
+from asr_diarization.windows import Stretch, Window
+
+SILENCE = np.zeros(30 * SAMPLE_RATE, dtype=np.float32)
+ENGLISH, SPANISH, UNSURE = (
+    {"en": 0.95, "es": 0.05},
+    {"en": 0.05, "es": 0.95},
+    {"en": 0.6, "es": 0.4},
+)
+
+
+def window(*speech, waveform=SILENCE):
+    spoken = tuple(Stretch(*run) for run in speech)
+    return Window(waveform, (Stretch(spoken[0].start, spoken[-1].end),), spoken)
+
+
+def listen_to(*heard):
+    """A listener to (start, end, probabilities), by the middle of what it is asked for."""
+    asked = []
+
+    def listen(start, end):
+        asked.append((start, end))
+        middle = (start + end) / 2
+        return next(p for first, last, p in heard if first <= middle < last)
+
+    return listen, asked
+
+
+class TestAgreement:
+    def test_one_unsure_window_does_not_flip_a_recording(self):
+        windows = [window((0, 5))] * 3
+        languages = LanguageAgreement().agree(windows, [ENGLISH, {"en": 0.4, "es": 0.6}, ENGLISH])
+        assert languages == ("en", "en", "en")
+
+    def test_a_window_that_is_sure_keeps_its_own(self):
+        windows = [window((0, 5))] * 3
+        assert LanguageAgreement().agree(windows, [ENGLISH, SPANISH, ENGLISH]) == ("en", "es", "en")
+
+    def test_a_part_that_was_cut_out_keeps_its_own(self):
+        windows = [window((0, 5)), replace(window((0, 5)), language="es")]
+        assert LanguageAgreement().agree(windows, [ENGLISH, ENGLISH]) == ("en", "es")
+
+    def test_what_was_heard_before_counts(self):
+        agreement, one = LanguageAgreement(), window((0, 5))
+        agreement.agree([one, one], [ENGLISH, ENGLISH])
+        assert agreement.agree([one], [{"en": 0.4, "es": 0.6}]) == ("en",)
+
+    def test_recordings_do_not_mix(self):
+        other = window((0, 5), waveform=SILENCE.copy())
+        found = LanguageAgreement().agree(
+            [window((0, 5)), window((0, 5)), other], [ENGLISH, ENGLISH, {"en": 0.4, "es": 0.6}]
+        )
+        assert found == ("en", "en", "es")
+
+
+class TestSplit:
+    def test_a_window_of_two_languages_is_cut_in_the_pause(self):
+        mixed = window((0, 6), (7, 13), (14, 20))
+        listen, _ = listen_to((0, 13.5, ENGLISH), (13.5, 20, SPANISH))
+        first, second = split_by_language(mixed, listen)
+        assert (first.start, first.end, second.start, second.end) == (0, 13.5, 13.5, 20)
+        assert (first.language, second.language) == ("en", "es")
+        assert split_by_language(second, listen_to()[0]) == (second,)
+
+    @pytest.mark.parametrize("ends", [(ENGLISH, ENGLISH), (ENGLISH, UNSURE), (UNSURE, UNSURE)])
+    def test_unless_both_ends_are_sure_and_differ_it_stays_whole(self, ends):
+        whole = window((0, 6), (7, 13), (14, 20))
+        listen, asked = listen_to((0, 10, ends[0]), (10, 20, ends[1]))
+        assert split_by_language(whole, listen) == (whole,)
+        assert len(asked) == 2
+
+    def test_an_unsure_part_goes_with_the_one_before(self):
+        mixed = window((0, 6), (7, 13), (14, 20))
+        listen, _ = listen_to((0, 6.5, ENGLISH), (6.5, 13.5, UNSURE), (13.5, 20, SPANISH))
+        assert [part.end for part in split_by_language(mixed, listen)] == [13.5, 20]
+
+    @pytest.mark.parametrize("speech", [[(0, 6)], [(0, 2), (3, 6)], [(0, 6), (6.2, 12)]])
+    def test_nobody_listens_where_there_is_nothing_to_cut(self, speech):
+        whole = window(*speech)
+        listen, asked = listen_to()
+        assert split_by_language(whole, listen) == (whole,)
+        assert asked == []
+
+    def test_parts_lie_between_what_is_left_out_of_a_long_pause(self):
+        mixed = Window(
+            SILENCE, (Stretch(0, 6.5), Stretch(19.5, 26)), (Stretch(0, 6), Stretch(20, 26))
+        )
+        listen, asked = listen_to((0, 13, ENGLISH), (13, 26, SPANISH))
+        parts = split_by_language(mixed, listen)
+        assert [part.stretches for part in parts] == [(Stretch(0, 6.5),), (Stretch(19.5, 26),)]
+        assert [mixed.to_window(time) for time in asked[0]] == [0, 6.5]

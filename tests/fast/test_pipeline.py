@@ -1,0 +1,159 @@
+"""The core with scripted engines: what it hands to them, and what it makes of their answers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
+
+from asr_diarization.errors import (
+    AudioTooLongError,
+    CancelledError,
+    InvalidAudioError,
+    InvalidParameterError,
+)
+from config import InferenceConfig
+from diarization_utils import Turn
+
+TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
+SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))
+
+
+def test_who_said_what():
+    transcriber, diarizer = ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS)
+    transcript = pipeline(transcriber, diarizer)(wav(4.0))
+    assert [(s.speaker, s.text) for s in transcript.segments] == [
+        ("SPEAKER_00", "How are you?"),
+        ("SPEAKER_01", "Quite well."),
+    ]
+    assert (transcript.language, transcript.turns, transcript.warnings) == ("en", TURNS, ())
+    assert transcript.duration == pytest.approx(4.0)
+    assert len(transcriber.calls) == len(diarizer.calls) == 1
+
+
+def test_words_go_by_exclusive_turns_and_the_answer_shows_the_regular_ones():
+    regular = (Turn(0, 4, "A"), Turn(0, 4, "B"))
+    diarizer = ScriptedDiarizer(regular, exclusive=(Turn(0, 2, "A"), Turn(2, 4, "B")))
+    transcript = pipeline(ScriptedTranscriber(SAID), diarizer)(wav(4.0))
+    assert [segment.speaker for segment in transcript.segments] == ["SPEAKER_00", "SPEAKER_01"]
+    assert transcript.turns == (Turn(0, 4, "SPEAKER_00"), Turn(0, 4, "SPEAKER_01"))
+
+
+def test_speakers_are_numbered_as_they_begin_to_say_something():
+    turns = (Turn(0, 0.1, "B"), Turn(0.2, 2, "A"), Turn(2, 4, "B"), Turn(4, 5, "C"))
+    found = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(turns))(wav(5.0))
+    assert [segment.speaker for segment in found.segments] == ["SPEAKER_00", "SPEAKER_01"]
+    assert [turn.speaker[-1] for turn in found.turns] == ["1", "0", "1", "2"]
+
+
+def test_silence_costs_no_model_a_thing():
+    diarizer = ScriptedDiarizer(TURNS)
+    transcriber = ScriptedTranscriber(SAID)
+    transcript = pipeline(transcriber, diarizer, ScriptedSpeech([]))(wav(2.0))
+    assert (transcript.segments, transcript.turns, transcript.language) == ((), (), None)
+    assert transcript.duration == pytest.approx(2.0)
+    assert diarizer.calls == []
+    assert all(windows == () for windows, _ in transcriber.calls)
+
+
+@pytest.mark.parametrize("seconds", [1 / 16000, 0.01, 0.05])
+def test_hardly_any_sound_is_no_error(seconds):
+    transcript = pipeline(speech=ScriptedSpeech([]))(wav(seconds))
+    assert transcript.segments == ()
+
+
+def test_without_a_diarizer_nobody_is_named():
+    transcript = pipeline(ScriptedTranscriber(SAID))(wav(4.0))
+    assert {segment.speaker for segment in transcript.segments} == {None}
+    assert transcript.turns == transcript.warnings == ()
+
+
+def test_speakers_can_be_left_out():
+    diarizer = ScriptedDiarizer(TURNS)
+    run = pipeline(ScriptedTranscriber(SAID), diarizer)
+    transcript = run(wav(4.0), InferenceConfig(diarize=False))
+    assert diarizer.calls == []
+    assert {segment.speaker for segment in transcript.segments} == {None}
+
+
+@pytest.mark.parametrize(
+    ("diarizer", "parameters", "why"),
+    [
+        (None, InferenceConfig(num_speakers=2), "DIARIZATION_MODEL"),
+        (None, InferenceConfig(min_speakers=1, max_speakers=3), "min_speakers, max_speakers"),
+        (ScriptedDiarizer(), InferenceConfig(num_speakers=2, diarize=False), "diarize=false"),
+    ],
+)
+def test_a_wish_without_effect_is_named(diarizer, parameters, why):
+    (warning,) = pipeline(ScriptedTranscriber(SAID), diarizer)(wav(4.0), parameters).warnings
+    assert "no effect" in warning
+    assert why in warning
+
+
+def test_a_wish_with_effect_reaches_the_diarizer_without_a_warning():
+    diarizer = ScriptedDiarizer(TURNS)
+    wishes = InferenceConfig(num_speakers=2)
+    assert pipeline(ScriptedTranscriber(SAID), diarizer)(wav(4.0), wishes).warnings == ()
+    assert diarizer.calls[0][1] == wishes
+
+
+def test_assisted_decoding_needs_an_assistant():
+    assisted = InferenceConfig(assisted=True)
+    with pytest.raises(InvalidParameterError, match="ASSISTANT_MODEL"):
+        pipeline(ScriptedTranscriber(SAID))(wav(4.0), assisted)
+    run = pipeline(ScriptedTranscriber(SAID, has_assistant=True))
+    assert run(wav(4.0), assisted).segments
+
+
+def test_what_the_transcriber_cannot_do_is_refused_before_any_work():
+    transcriber = ScriptedTranscriber(SAID)
+    with pytest.raises(InvalidParameterError, match="klingon"):
+        pipeline(transcriber)(b"not even audio", InferenceConfig(language="klingon"))
+    assert transcriber.calls == []
+
+
+def test_bad_audio_is_refused_and_the_next_request_works():
+    run = pipeline(ScriptedTranscriber(SAID), max_audio_seconds=5.0)
+    for audio, error in ((b"", InvalidAudioError), (b"x" * 99, InvalidAudioError)):
+        with pytest.raises(error):
+            run(audio)
+    with pytest.raises(AudioTooLongError, match="MAX_AUDIO_SECONDS"):
+        run(wav(6.0))
+    assert len(run(wav(4.0)).segments) == 2
+
+
+def test_windows_keep_to_the_length_the_caller_wants():
+    transcriber = ScriptedTranscriber()
+    pipeline(transcriber)(wav(70.0), InferenceConfig(chunk_length_s=10, batch_size=3))
+    ((windows, parameters),) = transcriber.calls
+    assert max(window.duration for window in windows) <= 10 + 1e-6
+    assert sum(window.duration for window in windows) == pytest.approx(70, abs=0.1)
+    assert parameters.batch_size == 3
+
+
+def test_the_language_is_the_one_most_of_the_speech_is_in():
+    said = (say("Guten Tag", 0, 1, "de"), say("Hello, I am glad.", 1, 4, "en"))
+    assert pipeline(ScriptedTranscriber(said))(wav(4.0)).language == "en"
+
+
+def test_progress_is_told_and_what_it_raises_stops_the_work():
+    told = []
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
+    run(wav(4.0), None, told.append)
+    assert {progress.stage for progress in told} == {"diarize", "transcribe"}
+    assert all(0 <= progress.done <= progress.total for progress in told)
+    assert [s for progress in told for s in progress.segments] == list(SAID)
+
+    def stop(_):
+        raise CancelledError("nobody waits")
+
+    with pytest.raises(CancelledError):
+        run(wav(4.0), None, stop)
+    assert run(wav(4.0)).segments
+
+
+def test_stats_are_finite_numbers():
+    stats = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))(wav(4.0)).stats
+    assert stats["audio_seconds"] == pytest.approx(4.0)
+    assert all(math.isfinite(seconds) for seconds in stats["seconds"].values())

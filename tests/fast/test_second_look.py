@@ -1,0 +1,55 @@
+"""A turn that clearly sounds like somebody else is theirs; everything else stays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.second_look import look_again
+from diarization_utils import Diarization, Turn
+
+A, B = (1.0, 0.0), (0.0, 1.0)
+
+
+def recording(*voices: tuple[float, float, tuple[float, float]]) -> np.ndarray:
+    """Samples that spell whose voice they are: the first number of its vector."""
+    waveform = np.zeros(20 * SAMPLE_RATE, np.float32)
+    for start, end, vector in voices:
+        waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = vector[0]
+    return waveform
+
+
+def embed(waveform: np.ndarray) -> np.ndarray:
+    share = float(waveform.mean())
+    return np.array([share, 1 - share], np.float32)
+
+
+def speakers(diarization: Diarization) -> list[str]:
+    return [turn.speaker for turn in diarization.exclusive]
+
+
+def test_a_turn_goes_to_the_voice_it_has() -> None:
+    turns = (Turn(0, 3, "A"), Turn(4, 7, "A"), Turn(8, 11, "B"))
+    found = Diarization(turns, turns, {"A": A, "B": B})
+    waveform = recording((0, 3, A), (4, 7, B), (8, 11, B))
+    again = look_again(found, waveform, embed)
+    assert speakers(again) == ["A", "B", "B"]
+    assert again.turns == again.exclusive
+    assert look_again(again, waveform, embed) == again
+
+
+def test_what_is_short_or_undecided_stays() -> None:
+    turns = (Turn(0, 0.5, "A"), Turn(4, 7, "A"))
+    found = Diarization(turns, turns, {"A": A, "B": B})
+    waveform = recording((0, 0.5, B), (4, 5.4, A), (5.4, 7, B))
+    assert look_again(found, waveform, embed) == found
+
+
+def test_one_speaker_needs_no_second_look() -> None:
+    turns = (Turn(0, 3, "A"),)
+    found = Diarization(turns, turns, {"A": A})
+
+    def never(_: np.ndarray) -> np.ndarray:
+        raise AssertionError
+
+    assert look_again(found, recording(), never) == found

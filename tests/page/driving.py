@@ -1,0 +1,40 @@
+"""What the tests do with the page again and again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+DIALOGUE = Path(__file__).parents[1] / "data" / "dialogues" / "d1_1min_2spk.flac"
+SPOKEN = Path(__file__).parents[1] / "data" / "formats" / "sample1.wav"
+KEY = "a-key-of-this-test"
+WIDE, NARROW = {"width": 1600, "height": 900}, {"width": 360, "height": 740}
+
+
+def transcribe(page, recording=DIALOGUE):
+    """Have `recording` worked on, to the end."""
+    page.set_input_files("#file", recording)
+    page.click("#go")
+    expect(page.locator("#tools")).to_be_visible()
+
+
+def at_time(page):
+    """Where the player is, in seconds, to the second."""
+    minutes, seconds = page.inner_text("#time").split(" / ")[0].split(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+def expect_time(page, *seconds):
+    """The player comes to stand at one of these."""
+    clocks = "|".join(f"{second // 60}:{second % 60:02d}" for second in seconds)
+    expect(page.locator("#time")).to_have_text(re.compile(f"^({clocks}) / "))
+
+
+def downloaded(page, form):
+    """What a download of this form holds, and what it is called."""
+    with page.expect_download() as download:
+        page.click(f"[data-format={form}]")
+    path = download.value.path()
+    return Path(path).read_text(encoding="utf-8"), download.value.suggested_filename

@@ -1,0 +1,236 @@
+"""Each thing that keeps models from loading is told, by the real client from a hub on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import pytest_socket
+from loopback_hub import TOKEN, LoopbackHub, Repository, asking, listening
+
+from asr_diarization import assembly, check_machine, cli
+from asr_diarization.assembly import load_pipeline
+from asr_diarization.doctor import examine
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.findings import bad, faults
+from config import ModelSettings
+
+REPO = Path(__file__).parents[2]
+PIPELINE, SEGMENTATION, EMBEDDING = "voices/pipeline", "voices/segmentation", "voices/embedding"
+WHISPER = "speech/whisper"
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path, models_dir):
+    """A public Whisper, and a gated pipeline that names two gated models."""
+    pytest_socket.enable_socket()
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "localhost"])
+    whisper = models_dir / "whisper-base"
+    files = {n: (whisper / n).read_bytes() for n in ("config.json", "generation_config.json")}
+    config = f"""
+pipeline:
+  name: pyannote.audio.pipelines.SpeakerDiarization
+  params:
+    clustering: AgglomerativeClustering
+    segmentation: {SEGMENTATION}
+    embedding: {{checkpoint: {EMBEDDING}, subfolder: x}}
+    plda: $model/plda
+"""
+    hub = LoopbackHub(
+        {
+            WHISPER: Repository(files, sizes={"model.safetensors": 10**6}, parameters=72_000_000),
+            PIPELINE: Repository({"config.yaml": config.encode()}, gated=True),
+            SEGMENTATION: Repository(gated=True),
+            EMBEDDING: Repository(gated=True),
+        }
+    )
+    with listening(hub) as url, asking(url, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield hub
+
+
+def told(**settings) -> dict[str, str]:
+    """What is wrong, by subject."""
+    given = {"asr_model": WHISPER, "hf_token": TOKEN, **settings}
+    return {fault.subject: fault.text for fault in faults(examine(ModelSettings(**given)))}
+
+
+class TestHub:
+    def test_a_public_model_and_a_good_token(self, hub):
+        assert told() == {}
+        assert {request.path for request in hub.requests} >= {"/api/whoami-v2"}
+        checked = [r for r in hub.requests if r.path.endswith("/auth-check")]
+        assert [r.headers["authorization"] for r in checked] == [f"Bearer {TOKEN}"]
+
+    def test_a_token_that_is_none(self, hub):
+        assert "HF_TOKEN is not valid" in told(hf_token="hf_mistyped")["HF_TOKEN"]
+
+    def test_no_token_is_no_fault_for_public_models(self, hub, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", "/nowhere")
+        assert told(hf_token=None) == {}
+
+    def test_every_gated_page_is_named_at_once(self, hub):
+        hub.accepted = {PIPELINE}
+        found = told(diarization_model=PIPELINE)
+        assert set(found) == {SEGMENTATION, EMBEDDING}
+        for repository, text in found.items():
+            assert f"accept its terms at https://huggingface.co/{repository}" in text
+
+    def test_a_pipeline_whose_terms_are_not_accepted(self, hub):
+        assert set(told(diarization_model=PIPELINE)) == {PIPELINE}
+
+    def test_what_a_closed_pipeline_names_is_known_for_the_usual_one(self, hub):
+        usual = "pyannote/speaker-diarization-3.1"
+        named = ("pyannote/segmentation-3.0", "pyannote/wespeaker-voxceleb-resnet34-LM")
+        for repository in (usual, *named):
+            hub.repositories[repository] = Repository(gated=True)
+        assert set(told(diarization_model=usual)) == {usual, *named}
+
+    def test_without_a_token_the_way_to_one_is_told(self, hub, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", "/nowhere")
+        text = told(hf_token=None, diarization_model=PIPELINE)[PIPELINE]
+        assert "https://huggingface.co/settings/tokens" in text
+
+    def test_a_fine_grained_token_that_may_not_read_gated_ones(self, hub):
+        token = {"role": "fineGrained", "fineGrained": {"canReadGatedRepos": False}}
+        hub.accounts[TOKEN]["auth"]["accessToken"] = token
+        assert "fine-grained" in told(diarization_model=PIPELINE)[PIPELINE]
+
+    def test_all_accepted(self, hub):
+        hub.accepted = {PIPELINE, SEGMENTATION, EMBEDDING}
+        assert told(diarization_model=PIPELINE) == {}
+
+    def test_a_local_pipeline_that_names_closed_models(self, hub, tmp_path):
+        config = hub.repositories[PIPELINE].files["config.yaml"]
+        (tmp_path / "config.yaml").write_bytes(config)
+        assert set(told(diarization_model=str(tmp_path))) == {SEGMENTATION, EMBEDDING}
+
+    def test_a_name_nobody_has(self, hub):
+        assert "no repository speech/whimper" in told(asr_model="speech/whimper")["speech/whimper"]
+
+    def test_a_hub_that_is_down(self, hub):
+        hub.status = 503
+        found = told()
+        assert set(found) == {"HF_TOKEN", WHISPER}
+        assert "status 503" in found[WHISPER]
+
+    def test_a_hub_that_is_not_there(self, hub, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        assert "could not be asked" in told()[WHISPER]
+
+    def test_an_assistant_is_judged_before_a_weight_is_loaded(self, hub, models_dir):
+        tiny = models_dir / "whisper-tiny.en"
+        files = {n: (tiny / n).read_bytes() for n in ("config.json", "generation_config.json")}
+        hub.repositories["speech/tiny"] = Repository(files, sizes={"model.safetensors": 10**6})
+        found = told(assistant_model="speech/tiny")
+        assert "vocabulary 51864 against 51865" in found["assistant"]
+        assert not any("safetensors" in request.path for request in hub.requests)
+
+    def test_a_disk_that_is_too_small(self, hub):
+        hub.repositories[WHISPER].sizes = {"model.safetensors": 10**16, "flax.msgpack": 10**17}
+        assert "10000000.0 GB are still to be downloaded" in told()["disk"]
+
+    def test_a_memory_that_is_too_small(self, hub):
+        hub.repositories[WHISPER].parameters = 10**13
+        assert "choose a smaller ASR_MODEL" in told()["memory"]
+
+    def test_a_cache_that_cannot_be_written(self, hub, monkeypatch, tmp_path):
+        (tmp_path / "file").write_text("")
+        cache = str(tmp_path / "file" / "cache")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", cache)
+        assert "cannot be written" in told()["HF_HUB_CACHE"]
+
+    def test_a_cache_that_has_everything_may_be_read_only(self, hub, monkeypatch, tmp_path):
+        assert told() == {}  # this downloads what is small
+        monkeypatch.setattr(check_machine, "check_writable", lambda *_: bad("cache", "read-only"))
+        assert told() == {}
+        assert "cache" in told(asr_model="speech/other")
+
+    def test_loading_tells_everything_at_once(self, hub):
+        """What the loader meets first, and what it would have met next."""
+        hub.accepted = {PIPELINE}
+        settings = ModelSettings(
+            asr_model="speech/whimper", diarization_model=PIPELINE, hf_token=TOKEN
+        )
+        with pytest.raises(ModelLoadError) as caught:
+            load_pipeline(settings)
+        text = str(caught.value)
+        assert all(name in text for name in ("speech/whimper", SEGMENTATION, EMBEDDING))
+        assert "\n" not in text
+        assert TOKEN not in text
+
+    def test_as_a_command(self, hub, tmp_path):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": TOKEN,
+            "ASR_MODEL": WHISPER,
+            "DIARIZATION_MODEL": PIPELINE,
+        }
+        ended = subprocess.run(
+            [sys.executable, "-m", "asr_diarization", "doctor", "--json"],
+            cwd=REPO, env=environment, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        report = json.loads(ended.stdout)
+        assert (ended.returncode, report["is_ok"]) == (1, False)
+        wrong = [one["subject"] for one in report["findings"] if not one["is_ok"]]
+        assert wrong == [PIPELINE]
+        assert f"asking the hub about {PIPELINE} ..." in ended.stderr
+        assert TOKEN not in ended.stdout + ended.stderr
+
+
+class TestOffline:
+    def test_local_directories_need_no_hub(self, local_models, monkeypatch, capsys):
+        for name, value in local_models.items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(["doctor"]) == 0  # sockets are blocked here
+        assert "nothing stands in the way" in capsys.readouterr().out
+
+    def test_a_model_that_is_in_no_cache(self, local_models, monkeypatch, capsys):
+        monkeypatch.setenv("ASR_MODEL", "speech/whisper")
+        assert cli.main(["doctor", "--offline"]) == 1
+        assert "neither a directory nor in the cache" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("options", [[], ["--offline"]])
+    def test_a_path_where_nothing_is(self, monkeypatch, tmp_path, capsys, options):
+        monkeypatch.setenv("ASR_MODEL", str(tmp_path / "nothing"))
+        assert cli.main(["doctor", *options]) == 1
+        assert "nothing is no directory here" in capsys.readouterr().out
+        with pytest.raises(ModelLoadError, match=r"^ASSISTANT_MODEL: a/b/c is no directory here"):
+            load_pipeline(ModelSettings(asr_model="speech/whisper", assistant_model="a/b/c"))
+
+    def test_a_directory_that_is_something_else(self, models_dir):
+        found = told(
+            asr_model=str(models_dir / "diarization"), diarization_model=str(models_dir / "ct2")
+        )
+        assert len(found) == 2
+        assert all("does not hold" in text for text in found.values())
+
+    @pytest.mark.parametrize("broken", ["model.safetensors", "config.json"])
+    def test_a_clone_without_its_large_files(self, models_dir, tmp_path, broken):
+        shutil.copytree(models_dir / "whisper-tiny.en", tmp_path / "model")
+        (tmp_path / "model" / broken).write_text("version https://git-lfs.github.com/spec/v1\n")
+        settings = ModelSettings(asr_model=str(tmp_path / "model"))
+        examine(settings)
+        with pytest.raises(ModelLoadError, match=r"model"):
+            load_pipeline(settings)
+
+    def test_a_device_that_is_not_there(self, models_dir):
+        found = told(asr_model=str(models_dir / "whisper-base"), device="cuda:7")
+        assert "DEVICE=cuda:7 is not available" in found["device"]
+
+    def test_an_assistant_is_refused_before_loading(self, models_dir, monkeypatch):
+        monkeypatch.setattr(assembly, "_load", lambda *_: pytest.fail("weights were loaded"))
+        settings = ModelSettings(
+            asr_model=str(models_dir / "whisper-base"),
+            assistant_model=str(models_dir / "whisper-tiny.en"),
+        )
+        with pytest.raises(ModelLoadError, match=r"^ASSISTANT_MODEL .* vocabulary 51864"):
+            load_pipeline(settings)
