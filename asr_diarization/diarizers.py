@@ -12,7 +12,6 @@ docs/performance.md says what each is worth.
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from asr_diarization.audio import SAMPLE_RATE, Waveform
 from asr_diarization.borrowing import borrow, doubtful, find_lenders
+from asr_diarization.clustering import cluster, respect_given_numbers, speaker_bounds
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_speakers import LocalSpeakers
 from asr_diarization.precision import has_bfloat16
@@ -35,8 +35,6 @@ from diarization_utils import Diarization, Turn
 
 SEGMENTATION_BATCH = 32
 """Chunks of 10 s that are segmented at once."""
-MAX_CLUSTERED_CHUNKS = 3600
-"""Clustering compares all pairs: at one chunk a second, an hour; longer recordings are thinned."""
 MIN_SAMPLES = SAMPLE_RATE // 10
 """Shorter recordings hold no turn."""
 
@@ -62,6 +60,7 @@ class PyannoteDiarizer:
             )
         self._pipeline.to(device)
         self._pipeline.segmentation_batch_size = SEGMENTATION_BATCH
+        respect_given_numbers(self._pipeline.clustering)
         _quicken(self._pipeline, device)
 
     def diarize(
@@ -108,7 +107,7 @@ class PyannoteDiarizer:
         if np.nanmax(count.data) == 0:
             return Diarization()
         clusters, centroids = self._clustered(waveform, binary, parameters, on_progress)
-        _, most = _speaker_bounds(parameters)
+        _, most = speaker_bounds(parameters)
         clusters[binary.data.sum(axis=1) == 0] = -2  # pyannote's mark for "nobody"
         count.data = np.minimum(count.data, most).astype(np.int8)
         regular = _annotation(pipeline, segmentations, clusters, count)
@@ -146,12 +145,12 @@ class PyannoteDiarizer:
             borrowed = lenders.max(axis=2) >= 0
             speakers.embed(missing & ~borrowed, on_chunks)
             borrow(speakers.vectors, lenders)
-            clusters, centroids = _cluster(pipeline, speakers.vectors, binary, parameters)
+            clusters, centroids = cluster(pipeline, speakers.vectors, binary, parameters)
             missing = borrowed & doubtful(speakers.vectors, centroids)
             if not missing.any():
                 return clusters, centroids
         speakers.embed(missing, on_chunks)
-        return _cluster(pipeline, speakers.vectors, binary, parameters)
+        return cluster(pipeline, speakers.vectors, binary, parameters)
 
 
 def _load(source: str, token: str | None) -> Any:
@@ -220,44 +219,6 @@ def _binarized(pipeline: Any, segmentations: Any) -> Any:
     if pipeline._segmentation.model.specifications.powerset:  # noqa: SLF001
         return segmentations
     return binarize(segmentations, onset=pipeline.segmentation.threshold, initial_state=False)
-
-
-def _speaker_bounds(parameters: InferenceConfig) -> tuple[int, float]:
-    exact = parameters.num_speakers
-    return exact or parameters.min_speakers or 1, exact or parameters.max_speakers or math.inf
-
-
-def _cluster(
-    pipeline: Any, embeddings: NDArray[np.float32], binary: Any, parameters: InferenceConfig
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Which global speaker each local one is: (chunks, speakers), and their centroids.
-
-    Long recordings: every n-th chunk is clustered, and everybody joins the nearest centroid, as
-    pyannote does with all chunks.
-    """
-    from pyannote.core import SlidingWindowFeature
-
-    fewest, most = _speaker_bounds(parameters)
-    thinned = slice(None, None, math.ceil(len(embeddings) / MAX_CLUSTERED_CHUNKS))
-    clusters, _, centroids = pipeline.clustering(
-        embeddings=embeddings[thinned].copy(),
-        segmentations=SlidingWindowFeature(binary.data[thinned], binary.sliding_window),
-        num_clusters=parameters.num_speakers,
-        min_clusters=fewest,
-        max_clusters=most,
-        frames=None,
-    )
-    if len(clusters) != len(embeddings):
-        clusters = _nearest(embeddings, centroids)
-    return clusters, centroids
-
-
-def _nearest(embeddings: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int8]:
-    """The most similar centroid, by cosine, of every vector."""
-    vectors = np.nan_to_num(embeddings)
-    similarity = vectors @ (centroids / np.linalg.norm(centroids, axis=1, keepdims=True)).T
-    nearest: NDArray[np.int8] = similarity.argmax(axis=2).astype(np.int8)
-    return nearest
 
 
 def _annotation(pipeline: Any, segmentations: Any, clusters: NDArray[np.int8], count: Any) -> Any:

@@ -114,7 +114,7 @@ class Pipeline:
                 scene.segments, scene.diarization.turns, apart=len(waveforms) > 1
             ),
             turns=scene.diarization.turns,
-            warnings=self._warnings(parameters, len(waveforms)),
+            warnings=self._warnings(parameters, scene, len(waveforms)),
             stats={
                 "audio_seconds": round(duration, 3),
                 "speech_seconds": round(sum(w.duration for some in windows for w in some), 3),
@@ -145,8 +145,10 @@ class Pipeline:
                 "leave it out, or set ASSISTANT_MODEL"
             )
 
-    def _warnings(self, parameters: InferenceConfig, channels: int) -> tuple[str, ...]:
-        """What had no effect, and why."""
+    def _warnings(
+        self, parameters: InferenceConfig, scene: _Scene, channels: int
+    ) -> tuple[str, ...]:
+        """What had no effect, or not the whole, and why."""
         counts = ("num_speakers", "min_speakers", "max_speakers")
         voices = ("known_speakers", "return_embeddings")
         if self._diarizer is None or not parameters.diarize:
@@ -155,7 +157,7 @@ class Pipeline:
         elif channels > 1:
             found = [_pointless(parameters, counts, "each channel is one speaker")]
         else:
-            found = []
+            found = [_too_few(parameters, scene.diarization)]
         if channels == 1 and parameters.channels == "separate":
             why = "the recording has one channel" if parameters.diarize else "diarize=false"
             found.append(_pointless(parameters, ("channels",), why))
@@ -258,6 +260,15 @@ class Pipeline:
 def _pointless(parameters: InferenceConfig, names: Sequence[str], why: str) -> str | None:
     asked = [name for name in names if getattr(parameters, name) not in (None, (), False)]
     return f"{', '.join(asked)} has no effect: {why}" if asked else None
+
+
+def _too_few(parameters: InferenceConfig, diarization: Diarization) -> str | None:
+    name = "num_speakers" if parameters.num_speakers else "min_speakers"
+    wanted = getattr(parameters, name) or 0
+    found = len({turn.speaker for turn in diarization.turns})
+    if not 0 < found < wanted:
+        return None
+    return f"{name} is {wanted}, but only {found} can be told apart by their voices"
 
 
 class _Clock:

@@ -98,6 +98,22 @@ def test_a_wish_with_effect_reaches_the_diarizer_without_a_warning():
     assert diarizer.calls[0][1] == wishes
 
 
+@pytest.mark.parametrize(
+    ("wishes", "warning"),
+    [
+        (InferenceConfig(num_speakers=2), None),
+        (InferenceConfig(num_speakers=3), "num_speakers is 3, but only 2 can be told apart"),
+        (InferenceConfig(min_speakers=4), "min_speakers is 4, but only 2 can be told apart"),
+        (InferenceConfig(max_speakers=4), None),
+    ],
+)
+def test_fewer_speakers_than_wanted_are_named(wishes, warning):
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
+    warnings = run(wav(4.0), wishes).warnings
+    assert [w[: len(warning or "")] for w in warnings] == ([warning] if warning else [])
+    assert run(wav(4.0), InferenceConfig()).warnings == ()
+
+
 def test_assisted_decoding_needs_an_assistant():
     assisted = InferenceConfig(assisted=True)
     with pytest.raises(InvalidParameterError, match="ASSISTANT_MODEL"):

@@ -14,6 +14,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyannote.core import Annotation, Segment, Timeline
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
 from transformers import WhisperFeatureExtractor
 
 from asr_diarization import vad
@@ -169,7 +172,7 @@ def turns_of(annotation):
 
 @pytest.mark.parametrize(
     ("seconds", "wishes"),
-    [(30, {}), (20, {"num_speakers": 1}), (20, {"min_speakers": 3, "max_speakers": 4})],
+    [(30, {}), (20, {"num_speakers": 1}), (20, {"num_speakers": 2}), (30, {"max_speakers": 4})],
     ids=str,
 )
 def test_turns_of_a_phone_call_are_those_of_pyannote(diarizer, stock, call, seconds, wishes):
@@ -185,6 +188,21 @@ def test_turns_of_a_phone_call_are_those_of_pyannote(diarizer, stock, call, seco
     assert {turn.speaker for turn in found.exclusive} <= speakers
     assert set(found.embeddings) == speakers
     assert len({len(vector) for vector in found.embeddings.values()}) == 1
+
+
+def test_a_number_that_is_too_large_hardly_cuts_a_voice_in_two(diarizer, stock, call, phone_call):
+    """Two people are on the phone; pyannote finds four when it is told to, at any price."""
+    reference = next(iter(load_rttm(phone_call.with_suffix(".rttm")).values()))
+    forced = stock(
+        {"waveform": torch.from_numpy(call)[None], "sample_rate": SAMPLE_RATE}, num_speakers=4
+    )
+    found = Annotation()
+    for turn in diarizer.first_look(call, InferenceConfig(num_speakers=4)).turns:
+        found[Segment(turn.start, turn.end)] = turn.speaker
+    whole = Timeline([Segment(0.0, len(call) / SAMPLE_RATE)])
+    error = DiarizationErrorRate(collar=0.0)
+    assert error(reference, getattr(forced, "speaker_diarization", forced), uem=whole) > 0.3
+    assert error(reference, found, uem=whole) < 0.1
 
 
 @pytest.mark.parametrize("samples", [0, 1, 800, 1600, 16000])

@@ -1,0 +1,111 @@
+"""What a given number of speakers does to voices that were told apart without it."""
+
+import numpy as np
+import pytest
+
+from asr_diarization.clustering import FINEST, GivenNumber, largest_voices, respect_given_numbers
+
+THRESHOLD = 0.8
+
+
+def voices(*groups, spread=0.01):
+    """Vectors around a direction in the plane for each (degrees, how many)."""
+    random = np.random.default_rng(0)
+    angles = np.concatenate([np.full(count, np.radians(degrees)) for degrees, count in groups])
+    plane = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return (plane + random.normal(scale=spread, size=plane.shape)).astype(np.float32)
+
+
+def degrees_apart(distance):
+    """The angle between unit vectors that far from each other."""
+    return np.degrees(2 * np.arcsin(distance / 2))
+
+
+def sizes(labels):
+    return sorted(np.bincount(labels).tolist(), reverse=True)
+
+
+class Agglomerative:
+    """Stands for pyannote's: two voices, whatever is asked for."""
+
+    metric, method, threshold = "cosine", "centroid", THRESHOLD
+
+    def __init__(self, found):
+        self.found, self.asked = found, []
+
+    def cluster(self, embeddings, **wishes):
+        self.asked.append(wishes)
+        return np.arange(len(embeddings)) % self.found
+
+
+def test_a_voice_that_is_hardly_heard_is_a_speaker_when_the_number_says_so():
+    heard = voices((0, 20), (90, 20), (180, 2))
+    assert sizes(largest_voices(heard, 3, THRESHOLD)) == [20, 20, 2]
+
+
+def test_voices_beyond_the_number_join_the_nearest():
+    heard = voices((0, 20), (90, 20), (150, 2))
+    labels = largest_voices(heard, 2, THRESHOLD)
+    assert sizes(labels) == [22, 20]
+    assert labels[-1] == labels[20]
+
+
+def test_one_voice_is_not_cut_in_two():
+    assert sizes(largest_voices(voices((0, 40)), 2, THRESHOLD)) == [40]
+
+
+@pytest.mark.parametrize(("distance", "found"), [(0.9 * THRESHOLD, 2), (0.6 * THRESHOLD, 1)])
+def test_similar_voices_are_told_apart_within_reason(distance, found):
+    heard = voices((0, 10), (degrees_apart(distance), 10), spread=0.001)
+    assert FINEST == 0.8
+    assert len(sizes(largest_voices(heard, 2, THRESHOLD))) == found
+    assert len(sizes(largest_voices(heard, 1, THRESHOLD))) == 1
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"min_clusters": 1, "max_clusters": np.inf},
+        {"min_clusters": 2, "max_clusters": 2},
+        {"min_clusters": 2, "max_clusters": 2, "num_clusters": 2},
+    ],
+)
+def test_a_number_that_was_found_anyway_changes_nothing(wishes):
+    heard = voices((0, 3), (10, 3))
+    found = GivenNumber(Agglomerative(2))(heard, **wishes)
+    assert found.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("wishes", "number"),
+    [
+        ({"min_clusters": 1, "max_clusters": 2}, 2),
+        ({"min_clusters": 4, "max_clusters": np.inf}, 4),
+        ({"min_clusters": 1, "max_clusters": 1, "num_clusters": 1}, 1),
+    ],
+)
+def test_bounds_are_met(wishes, number):
+    heard = voices((0, 9), (90, 8), (180, 7), (270, 6))
+    clustering = Agglomerative(3)
+    before = heard.copy()
+    assert len(sizes(GivenNumber(clustering)(heard, **wishes))) == number
+    assert (heard == before).all()
+    assert clustering.asked == [{"min_clusters": 1, "max_clusters": 30}]
+
+
+def test_one_vector_is_one_voice():
+    assert GivenNumber(Agglomerative(1))(voices((0, 1)), 2, 2, 2).tolist() == [0]
+
+
+@pytest.mark.parametrize("change", [{"method": "average"}, {"metric": "euclidean"}])
+def test_other_ways_of_clustering_stay_as_they_are(change):
+    class AgglomerativeClustering(Agglomerative):
+        pass
+
+    known, other = AgglomerativeClustering(2), AgglomerativeClustering(2)
+    for name, value in change.items():
+        setattr(other, name, value)
+    for clustering in (known, other, Agglomerative(2)):
+        respect_given_numbers(clustering)
+    assert isinstance(known.cluster, GivenNumber)
+    assert not isinstance(other.cluster, GivenNumber)
