@@ -54,6 +54,13 @@ def _blank_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _writable(value: Any) -> Any:
+    """Half a character, as broken JSON has them, reads back as nothing that can be answered."""
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("should be valid Unicode")
+    return value
+
+
 def _one_line(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value
 
@@ -76,7 +83,7 @@ Speakers = Annotated[
     Annotated[int, Field(ge=1, le=MAX_SPEAKERS), BeforeValidator(_no_bool)] | None,
     BeforeValidator(_blank_is_none),
 ]
-Text = Annotated[str | None, BeforeValidator(_blank_is_none)]
+Text = Annotated[str | None, BeforeValidator(_writable), BeforeValidator(_blank_is_none)]
 
 
 class KnownSpeaker(BaseModel):
@@ -84,7 +91,12 @@ class KnownSpeaker(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    name: Annotated[str, BeforeValidator(_one_line), Field(min_length=1, max_length=64)]
+    name: Annotated[
+        str,
+        BeforeValidator(_writable),
+        BeforeValidator(_one_line),
+        Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    ]
     """What the speaker is to be called."""
     audio: str = Field(min_length=1, repr=False)
     """Their voice and nobody else's, 1 to 30 s of speech, as base64 or a data: URL."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from asr_diarization.borrowing import borrow, doubtful, find_lenders
 from asr_diarization.clustering import cluster, respect_given_numbers, speaker_bounds
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_speakers import LocalSpeakers
+from asr_diarization.memory import with_less
 from asr_diarization.precision import has_bfloat16
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.second_look import look_again
@@ -59,7 +61,6 @@ class PyannoteDiarizer:
                 f"{source} is not a speaker-diarization pipeline (DIARIZATION_MODEL)"
             )
         self._pipeline.to(device)
-        self._pipeline.segmentation_batch_size = SEGMENTATION_BATCH
         respect_given_numbers(self._pipeline.clustering)
         _quicken(self._pipeline, device)
 
@@ -100,7 +101,7 @@ class PyannoteDiarizer:
             "sample_rate": SAMPLE_RATE,
             "uri": "-",
         }
-        segmentations = pipeline.get_segmentations(file, hook=_segmentation_hook(on_progress))
+        segmentations = with_less(partial(self._segmented, file, on_progress), SEGMENTATION_BATCH)
         binary = _binarized(pipeline, segmentations)
         frames = pipeline._segmentation.model.receptive_field  # noqa: SLF001  no public name
         count = pipeline.speaker_count(binary, frames, warm_up=(0.0, 0.0))
@@ -117,6 +118,11 @@ class PyannoteDiarizer:
         return Diarization(
             _turns(regular, names), _turns(exclusive, names), _vectors(centroids, names)
         )
+
+    def _segmented(self, file: Mapping[str, Any], on_progress: OnProgress, batch: int) -> Any:
+        """How likely each local speaker speaks in each frame of every chunk."""
+        self._pipeline.segmentation_batch_size = batch
+        return self._pipeline.get_segmentations(file, hook=_segmentation_hook(on_progress))
 
     def _clustered(
         self,

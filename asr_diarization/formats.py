@@ -223,16 +223,21 @@ FORMATS: Mapping[str, tuple[str, Callable[[Transcript, str], str]]] = {
 """Name of a format -> (file suffix, what writes a transcript of the recording called so)."""
 
 
-def _cues(transcript: Transcript) -> Iterator[Segment]:
-    """Segments cut to what fits a subtitle: at most 7 s and 84 characters, cut between words."""
-    for segment in transcript.segments:
-        cue: list[Word] = []
-        for word in segment.words:
-            if cue and _is_too_long([*cue, word]):
-                yield _cue(segment, cue)
-                cue = []
-            cue.append(word)
-        yield _cue(segment, cue) if cue else segment
+def _cues(transcript: Transcript) -> list[Segment]:
+    """Subtitles in the order of their starts: where people talk at once, segments overlap."""
+    cues = (cue for segment in transcript.segments for cue in _cut(segment))
+    return sorted(cues, key=lambda cue: _milliseconds(cue.start))
+
+
+def _cut(segment: Segment) -> Iterator[Segment]:
+    """A segment as what fits a subtitle: at most 7 s and 84 characters, cut between words."""
+    cue: list[Word] = []
+    for word in segment.words:
+        if cue and _is_too_long([*cue, word]):
+            yield _cue(segment, cue)
+            cue = []
+        cue.append(word)
+    yield _cue(segment, cue) if cue else segment
 
 
 def _is_too_long(words: list[Word]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from asr_diarization.audio import SAMPLE_RATE, Waveform
 from asr_diarization.borrowing import Speech, Vectors
+from asr_diarization.memory import with_less
 
 EMBEDDING_BATCH = 8
 """Chunks whose speakers are embedded at once."""
@@ -51,15 +53,21 @@ class LocalSpeakers:
 
         `on_chunks` hears how many chunks have been embedded each time.
         """
+        waiting = np.flatnonzero(wanted.any(axis=1))
+        while len(waiting):
+            embedded = with_less(partial(self._embed_some, waiting, wanted), EMBEDDING_BATCH)
+            waiting = waiting[embedded:]
+            on_chunks(embedded)
+
+    def _embed_some(self, waiting: NDArray[np.intp], wanted: NDArray[np.bool_], most: int) -> int:
+        """Embed the first of the chunks that wait, at most so many; returns how many."""
+        batch = waiting[:most]
         samples = round(self._window.duration * SAMPLE_RATE)
-        chunks = np.flatnonzero(wanted.any(axis=1))
-        for first in range(0, len(chunks), EMBEDDING_BATCH):
-            batch = chunks[first : first + EMBEDDING_BATCH]
-            sound = np.stack([self._chunk(self._window[int(c)].start, samples) for c in batch])
-            weights = (self.speech[batch] * wanted[batch, None]).transpose(0, 2, 1)
-            embedded = _embed(self._embed, torch.from_numpy(sound)[:, None], weights)
-            self.vectors[batch] = np.where(wanted[batch][..., None], embedded, self.vectors[batch])
-            on_chunks(len(batch))
+        sound = np.stack([self._chunk(self._window[int(c)].start, samples) for c in batch])
+        weights = (self.speech[batch] * wanted[batch, None]).transpose(0, 2, 1)
+        embedded = _embed(self._embed, torch.from_numpy(sound)[:, None], weights)
+        self.vectors[batch] = np.where(wanted[batch][..., None], embedded, self.vectors[batch])
+        return len(batch)
 
     def _chunk(self, start: float, samples: int) -> Waveform:
         """`samples` of the recording from `start` seconds on, silence behind its end."""

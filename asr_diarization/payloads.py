@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -62,13 +62,8 @@ def parse_payload(data: object) -> Request:
         hint = "; 'instances' is not read, send one recording" if "instances" in data else ""
         raise InvalidRequestError(f"the request has no 'inputs'{hint}; {HOW_TO_SEND}")
     parameters, warnings = parse_parameters(_mapping(data.get("parameters")))
-    beside = tuple(
-        f"{_shown(name)} beside 'inputs' was ignored"
-        + ("; put it inside 'parameters'" if name in InferenceConfig.model_fields else "")
-        for name in data
-        if name not in ("inputs", "parameters")
-    )
-    return Request(_audio(data["inputs"]), parameters, (*_at_most(beside), *warnings))
+    beside = _warned([name for name in data if name not in ("inputs", "parameters")], _beside)
+    return Request(_audio(data["inputs"]), parameters, (*beside, *warnings))
 
 
 def parse_parameters(raw: Mapping[str, object]) -> tuple[InferenceConfig, tuple[str, ...]]:
@@ -86,7 +81,7 @@ def parse_parameters(raw: Mapping[str, object]) -> tuple[InferenceConfig, tuple[
     except ValidationError as error:
         # The cause would repeat the whole value; the message shows as much of it as it needs.
         raise InvalidParameterError(_complaint(error)) from None
-    warnings = _at_most(_unknown(name) for name in raw if name not in fields)
+    warnings = _warned([name for name in raw if name not in fields], _unknown)
     if parameters.sampling_rate != fields["sampling_rate"].default:
         warnings = (*warnings, "sampling_rate has no effect: the recording itself says its rate")
     return parameters, warnings
@@ -163,11 +158,16 @@ def _unknown(name: object) -> str:
     return f"unknown parameter {text!r} was ignored{hint}"
 
 
-def _at_most(warnings: Iterable[str]) -> tuple[str, ...]:
-    listed = tuple(warnings)
-    if len(listed) <= MAX_WARNINGS:
-        return listed
-    return (*listed[:MAX_WARNINGS], f"{len(listed) - MAX_WARNINGS} more names were ignored")
+def _beside(name: object) -> str:
+    hint = "; put it inside 'parameters'" if name in InferenceConfig.model_fields else ""
+    return f"{_shown(name)} beside 'inputs' was ignored{hint}"
+
+
+def _warned(names: Sequence[object], warn: Callable[[object], str]) -> tuple[str, ...]:
+    """A warning for each of the first names, and how many more there are."""
+    warnings = tuple(warn(name) for name in names[:MAX_WARNINGS])
+    more = len(names) - len(warnings)
+    return (*warnings, f"{more} more names were ignored") if more else warnings
 
 
 def _complaint(error: ValidationError) -> str:

@@ -20,7 +20,8 @@ from asr_diarization.audio import (
 )
 from asr_diarization.confidence import with_confidence
 from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
-from asr_diarization.errors import InvalidParameterError
+from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
+from asr_diarization.memory import is_out_of_memory
 from asr_diarization.progress import OnProgress, ignore_progress
 from asr_diarization.voices import (
     attributed,
@@ -30,6 +31,7 @@ from asr_diarization.voices import (
     speech_of,
 )
 from asr_diarization.windows import Window, WindowRules, speech_windows
+from asr_diarization.without_effect import without_effect
 from config import InferenceConfig, ModelSettings
 from diarization_utils import Diarization, Segment, Transcript, Turn, assign_speakers
 
@@ -91,7 +93,19 @@ class Pipeline:
             InvalidRequestError: the recording or a parameter cannot be used; see `errors`.
             OutOfMemoryError: the machine is too small.
         """
-        parameters = parameters or InferenceConfig()
+        try:
+            return self._transcribe(audio, parameters or InferenceConfig(), on_progress)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                "not enough memory for this recording, whatever the batch size: send a shorter "
+                "one, or use a smaller model or a larger machine"
+            ) from error
+
+    def _transcribe(
+        self, audio: bytes, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> Transcript:
         self._check(parameters)
         known = self._known_voices(parameters)
         clock = _Clock()
@@ -114,7 +128,12 @@ class Pipeline:
                 scene.segments, scene.diarization.turns, apart=len(waveforms) > 1
             ),
             turns=scene.diarization.turns,
-            warnings=self._warnings(parameters, scene, len(waveforms)),
+            warnings=without_effect(
+                parameters,
+                scene.diarization.turns,
+                len(waveforms),
+                diarizes=self._diarizer is not None,
+            ),
             stats={
                 "audio_seconds": round(duration, 3),
                 "speech_seconds": round(sum(w.duration for some in windows for w in some), 3),
@@ -144,24 +163,6 @@ class Pipeline:
                 "assisted=true needs an assistant model, and this deployment has none: "
                 "leave it out, or set ASSISTANT_MODEL"
             )
-
-    def _warnings(
-        self, parameters: InferenceConfig, scene: _Scene, channels: int
-    ) -> tuple[str, ...]:
-        """What had no effect, or not the whole, and why."""
-        counts = ("num_speakers", "min_speakers", "max_speakers")
-        voices = ("known_speakers", "return_embeddings")
-        if self._diarizer is None or not parameters.diarize:
-            why = "diarize=false" if self._diarizer else "no DIARIZATION_MODEL is set"
-            found = [_pointless(parameters, (*counts, *voices), why)]
-        elif channels > 1:
-            found = [_pointless(parameters, counts, "each channel is one speaker")]
-        else:
-            found = [_too_few(parameters, scene.diarization)]
-        if channels == 1 and parameters.channels == "separate":
-            why = "the recording has one channel" if parameters.diarize else "diarize=false"
-            found.append(_pointless(parameters, ("channels",), why))
-        return tuple(filter(None, found))
 
     def _known_voices(self, parameters: InferenceConfig) -> dict[str, tuple[float, ...]]:
         """The vector of everybody the caller knows."""
@@ -255,20 +256,6 @@ class Pipeline:
                 if (spoken := speech_of(some)) is not None:
                     embeddings[channels.name(number)] = self._diarizer.voice(spoken)
         return _Scene(Diarization(turns, turns, embeddings), tuple(segments), heard.stats)
-
-
-def _pointless(parameters: InferenceConfig, names: Sequence[str], why: str) -> str | None:
-    asked = [name for name in names if getattr(parameters, name) not in (None, (), False)]
-    return f"{', '.join(asked)} has no effect: {why}" if asked else None
-
-
-def _too_few(parameters: InferenceConfig, diarization: Diarization) -> str | None:
-    name = "num_speakers" if parameters.num_speakers else "min_speakers"
-    wanted = getattr(parameters, name) or 0
-    found = len({turn.speaker for turn in diarization.turns})
-    if not 0 < found < wanted:
-        return None
-    return f"{name} is {wanted}, but only {found} can be told apart by their voices"
 
 
 class _Clock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +15,12 @@ from asr_diarization.alignment import FRAME_SECONDS, token_starts
 from asr_diarization.audio import Waveform
 from asr_diarization.caches import Cache
 from asr_diarization.decoding import BatchDecoder, Opening
-from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
+from asr_diarization.errors import InvalidParameterError
 from asr_diarization.features import frames_of
 from asr_diarization.guards import TEMPERATURES, better, is_failed, is_silence, without_loop
 from asr_diarization.languages import LanguageAgreement, split_by_language
 from asr_diarization.loading import Checkpoint
+from asr_diarization.memory import halved, is_out_of_memory
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.rows import Decoded
 from asr_diarization.segments import build_segments, text_tokens
@@ -33,8 +33,6 @@ from asr_diarization.speculative import (
 from asr_diarization.windows import Window
 from config import InferenceConfig
 from diarization_utils import Segment, Transcription
-
-logger = logging.getLogger(__name__)
 
 MAX_PROMPT_TOKENS = 223
 """Half of Whisper's 448 positions, less one: the rest is for the answer."""
@@ -119,10 +117,7 @@ class WhisperTranscriber:
 
         Windows may come from different recordings. What Whisper leaves unheard at the end of a
         window is heard again by itself. When memory runs out, the batch is halved and the work goes
-        on.
-
-        Raises:
-            OutOfMemoryError: not even one window at a time fits.
+        on; when not even one window at a time fits, whatever says so is raised.
         """
         results: list[tuple[Segment, ...]] = [() for _ in windows]
         waiting = deque(enumerate(windows))
@@ -134,8 +129,10 @@ class WhisperTranscriber:
             batch = [waiting.popleft() for _ in range(min(size, len(waiting)))]
             try:
                 found, parts = self._transcribe_batch([w for _, w in batch], request)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                size = _halved(len(batch), error)
+            except (MemoryError, RuntimeError) as error:
+                if len(batch) == 1 or not is_out_of_memory(error):
+                    raise
+                size = halved(len(batch))
                 waiting.extendleft(reversed(batch))
                 continue
             again: list[tuple[int, Window]] = []
@@ -279,19 +276,3 @@ def _unheard(window: Window, segments: Sequence[Segment]) -> Window | None:
     if rest is None or rest.duration < MIN_UNHEARD_SECONDS:
         return None
     return rest if rest.duration <= window.duration - MIN_PROGRESS_SECONDS else None
-
-
-def _halved(batch: int, error: BaseException) -> int:
-    """Half of a batch that did not fit; whatever is no lack of memory is raised again."""
-    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if not is_memory and "allocate memory" not in str(error):  # what the CPU's allocator says
-        raise error
-    if batch == 1:
-        raise OutOfMemoryError(
-            "not enough memory to transcribe even one window at a time; use a smaller model or "
-            "a larger machine"
-        ) from error
-    logger.warning("out of memory with %d windows at once, trying %d", batch, batch // 2)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return batch // 2

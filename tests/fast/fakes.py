@@ -79,9 +79,12 @@ class ScriptedDiarizer:
         self.turns, self.embeddings = tuple(turns), embeddings or {}
         self.exclusive = self.turns if exclusive is None else tuple(exclusive)
         self.calls: list = []
+        self.error: BaseException | None = None
 
     def diarize(self, waveform, parameters, on_progress):
         self.calls.append((len(waveform), parameters))
+        if self.error:
+            raise self.error
         on_progress(Progress("diarize", 1, 1))
         return Diarization(self.turns, self.exclusive, self.embeddings)
 

@@ -165,3 +165,24 @@ def test_a_name_is_one_line():
     assert speaker.name == "Ann Smith 2"
     with pytest.raises(ValidationError):
         InferenceConfig(known_speakers=[{"name": " \n", "audio": "AAAA"}])
+
+
+@pytest.mark.parametrize("name", ["\ud800", "Ann\udfff", "Ann\x00", "An\x1bn"])
+def test_names_can_be_written_into_every_answer(name):
+    with pytest.raises(ValidationError, match="known_speakers"):
+        InferenceConfig(known_speakers=[{"name": name, "audio": "AAAA"}])
+
+
+def test_names_may_be_in_any_script():
+    for name in (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f469\u200d\U0001f680",
+        "Jos\u00e9",
+    ):
+        known = [{"name": name, "audio": "AAAA"}]
+        assert InferenceConfig(known_speakers=known).known_speakers[0].name == name
+
+
+def test_half_a_character_is_no_prompt():
+    with pytest.raises(ValidationError, match="initial_prompt"):
+        InferenceConfig(initial_prompt="Ebenezer \ud83d")

@@ -34,23 +34,29 @@ TRANSCRIPT = Transcript("en", 5.00049, assign_speakers(SAID, TURNS), TURNS, ("ca
 SILENCE = Transcript(None, 3.0)
 
 
+ANYTHING = st.characters(codec="utf-8")
+
+
 @st.composite
-def transcripts(draw):
-    segments, now = [], 0.0
+def transcripts(draw, alphabet=ANYTHING, *, overlapping=False):
+    segments, now, last = [], 0.0, 0.0
     for _ in range(draw(st.integers(0, 6))):
-        now += draw(st.floats(0, 4000))
+        begins_at = draw(st.floats(0, now)) if overlapping else now
+        now = begins_at + draw(st.floats(0, 4000))
         words = []
         for _ in range(draw(st.integers(0, 40))):
             start = now + draw(st.floats(0, 3))
             now = start + draw(st.floats(0, 3))
-            text = " " + draw(st.text(st.characters(codec="utf-8"), max_size=30))
+            text = " " + draw(st.text(alphabet, max_size=30))
             words.append(Word(text, start, now, draw(st.none() | st.floats(0, 1))))
         text = "".join(word.text for word in words).strip()
         start = words[0].start if words else now
         who = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01", None]))
         segments.append(Segment(start, now, text, tuple(words), who, "en"))
+        last = max(last, now)
+    segments.sort(key=lambda segment: segment.start)
     turns = tuple(Turn(s.start, s.end, s.speaker) for s in segments if s.speaker)
-    return Transcript("en", now, tuple(segments), turns)
+    return Transcript("en", last, tuple(segments), turns)
 
 
 def strict(data):
@@ -80,20 +86,40 @@ def test_times_are_rounded_to_milliseconds_and_stay_in_order(transcript):
     assert all(a["end"] <= b["start"] for a, b in pairwise(words))
 
 
-@given(transcripts())
-def test_subtitles_are_short_and_hold_every_word_in_order(transcript):
-    stamp = r"(\d\d+):(\d\d):(\d\d),(\d\d\d)"
-    times = re.findall(rf"^{stamp} --> {stamp}$", to_srt(transcript), re.MULTILINE)
-    seconds = [
-        [
-            int(h) * 3600 + int(m) * 60 + int(s) + int(ms) / 1000
-            for h, m, s, ms in (row[:4], row[4:])
+CUE = re.compile(r"(\d+)\n(\d\d+):(\d\d):(\d\d),(\d{3}) --> (\d\d+):(\d\d):(\d\d),(\d{3})\n")
+
+
+def cues_of(srt):
+    """(start, end, text) of each, times in milliseconds."""
+    heads = list(CUE.finditer(srt))
+    ends = [*(match.start() for match in heads), len(srt)][1:]
+    assert [int(match[1]) for match in heads] == list(range(1, len(heads) + 1))
+    cues = []
+    for match, end in zip(heads, ends, strict=True):
+        times = [
+            ((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(ms)
+            for h, m, s, ms in (match.groups()[1:5], match.groups()[5:9])
         ]
-        for row in times
-    ]
-    assert len(seconds) >= len(transcript.segments)
-    assert all(start <= end for start, end in seconds)
-    assert seconds == sorted(seconds)
+        cues.append((*times, srt[match.end() : end].removesuffix("\n\n")))
+    return cues
+
+
+@given(transcripts("abcde"))
+def test_subtitles_are_short_and_hold_every_word_in_order(transcript):
+    cues = cues_of(to_srt(transcript))
+    assert all(start <= end for start, end, _ in cues)
+    for _, _, text in cues:
+        spoken = re.sub(r"^SPEAKER_0\d: ", "", text)
+        assert len(spoken) <= MAX_CUE_CHARACTERS
+    said = " ".join(re.sub(r"^SPEAKER_0\d: ", "", text) for _, _, text in cues)
+    assert said.split() == [word for s in transcript.segments for word in s.text.split()]
+
+
+@given(transcripts("abcde", overlapping=True))
+def test_subtitles_begin_in_order_also_where_people_talk_at_once(transcript):
+    starts = [start for start, _, _ in cues_of(to_srt(transcript))]
+    assert starts == sorted(starts)
+    assert len(starts) >= len(transcript.segments)
 
 
 def test_cues_are_cut_between_words():

@@ -1,10 +1,13 @@
 """What makes diarization quick changes nothing: shared filters, borrowed vectors, other models."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from pyannote.audio import Model
 
+from asr_diarization import local_speakers
 from asr_diarization.audio import SAMPLE_RATE, decode_audio
 from asr_diarization.borrowing import EVERY, FEW, borrow, doubtful, find_lenders
 from asr_diarization.diarizers import PyannoteDiarizer
@@ -67,6 +70,36 @@ def test_borrowed_vectors_leave_the_turns_as_they_were(models_dir, dialogue, mon
     assert seconds_of_difference(found.turns, expected.turns) <= 0.6
     assert seconds_of_difference(found.exclusive, expected.exclusive) <= 0.6
     assert sparing < 0.6 * sum(embedded)
+
+
+def test_less_at_once_when_memory_runs_out_gives_the_same_turns(models_dir, dialogue, monkeypatch):
+    diarizer = PyannoteDiarizer(str(models_dir / "diarization"), torch.device("cpu"))
+    waveform = dialogue[: 20 * SAMPLE_RATE]
+    expected = diarizer.first_look(waveform, InferenceConfig())
+    sizes = {"segmentation": [], "embedding": []}
+
+    def at_most_two(stage, network):
+        def run(sound, *rest, **options):
+            sizes[stage].append(len(sound))
+            if len(sound) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return network(sound, *rest, **options)
+
+        return run
+
+    segmentation = diarizer._pipeline._segmentation
+    monkeypatch.setattr(segmentation, "infer", at_most_two("segmentation", segmentation.infer))
+    embed = local_speakers._embed
+    monkeypatch.setattr(
+        local_speakers,
+        "_embed",
+        lambda network, *rest: at_most_two("embedding", partial(embed, network))(*rest),
+    )
+    found = diarizer.first_look(waveform, InferenceConfig())
+    assert seconds_of_difference(found.turns, expected.turns) <= 0.2
+    for tried in sizes.values():
+        assert max(tried) > 2
+        assert min(tried) >= 1
 
 
 def test_who_keeps_talking_borrows_and_who_changes_place_is_followed():

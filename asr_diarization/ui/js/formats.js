@@ -141,23 +141,28 @@ function times(start, end) {
   return [float(start), float(end)];
 }
 
-/** Segments cut to what fits a subtitle: at most 7 s and 84 characters, cut between words. */
+/** Subtitles in the order of their starts: where people talk at once, segments overlap. */
 function cues(transcript) {
-  return transcript.segments.flatMap((segment) => {
-    if (!segment.words.length) return [segment];
-    const cut = [[]];
-    for (const word of segment.words) {
-      const cue = cut.at(-1);
-      if (cue.length && isTooLong([...cue, word])) cut.push([word]);
-      else cue.push(word);
-    }
-    return cut.map((words) => ({
-      start: words[0].start,
-      end: latestEnd(words),
-      text: shown(words),
-      speaker: segment.speaker,
-    }));
-  });
+  return transcript.segments
+    .flatMap(cutToCues)
+    .sort((a, b) => milliseconds(a.start) - milliseconds(b.start));
+}
+
+/** A segment as what fits a subtitle: at most 7 s and 84 characters, cut between words. */
+function cutToCues(segment) {
+  if (!segment.words.length) return [segment];
+  const cut = [[]];
+  for (const word of segment.words) {
+    const cue = cut.at(-1);
+    if (cue.length && isTooLong([...cue, word])) cut.push([word]);
+    else cue.push(word);
+  }
+  return cut.map((words) => ({
+    start: words[0].start,
+    end: latestEnd(words),
+    text: shown(words),
+    speaker: segment.speaker,
+  }));
 }
 
 function isTooLong(words) {
