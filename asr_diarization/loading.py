@@ -95,7 +95,7 @@ def load_whisper(
     Raises:
         ModelLoadError: it is not there, not Whisper, or may not be read; the message says which.
     """
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig, WhisperFeatureExtractor
+    from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor
 
     from asr_diarization.checkpoint_files import load_weights
 
@@ -109,7 +109,7 @@ def load_whisper(
             )
         parts = Parts(
             config,
-            GenerationConfig.from_pretrained(source, token=token),
+            _generation_config(source, config, token),
             AutoTokenizer.from_pretrained(source, token=token),
             WhisperFeatureExtractor.from_pretrained(source, token=token),
             load_weights(source, token),
@@ -117,6 +117,16 @@ def load_whisper(
         return build_checkpoint(source, parts, device, how)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, error)) from error
+
+
+def _generation_config(source: str, config: Any, token: str | None) -> Any:
+    """The checkpoint's own; what its model config says of it where there is none."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(source, token=token)
+    except OSError:
+        return GenerationConfig.from_model_config(config)
 
 
 def build_checkpoint(name: str, parts: Parts, device: torch.device, how: Precision) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,9 @@ from asr_diarization.errors import InvalidParameterError
 
 SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Written without spaces between words; there, each character counts as a word."""
+NO_TIMESTAMPS = "<|notimestamps|>"
+FIRST_MULTILINGUAL_NO_TIMESTAMPS = 50363
+"""Its id in the first multilingual vocabulary; English-only ones have one token less before it."""
 OPENING_PUNCTUATION = "\"'“¿([{-"
 CLOSING_PUNCTUATION = "\"'.。,，!！?？:：”)]}、"
 
@@ -45,19 +48,33 @@ class Vocabulary:
 
     @classmethod
     def load(cls, generation_config: Any, tokenizer: Any) -> Vocabulary:
-        """From transformers' `GenerationConfig` of a Whisper checkpoint and its fast tokenizer."""
+        """From transformers' `GenerationConfig` of a Whisper checkpoint and its fast tokenizer.
+
+        What an old or fine-tuned checkpoint's configuration does not say, the tokenizer's ids do.
+        """
         config = generation_config
-        is_multilingual = bool(getattr(config, "is_multilingual", True))
-        languages = getattr(config, "lang_to_id", None) or {}
+        id_of: Callable[[str], int] = tokenizer.convert_tokens_to_ids
+        no_timestamps = getattr(config, "no_timestamps_token_id", None) or id_of(NO_TIMESTAMPS)
+        is_multilingual = getattr(config, "is_multilingual", None)
+        if is_multilingual is None:
+            is_multilingual = no_timestamps >= FIRST_MULTILINGUAL_NO_TIMESTAMPS
+        start = config.decoder_start_token_id or id_of("<|startoftranscript|>")
+        languages = getattr(config, "lang_to_id", None)
+        if languages is None:
+            between = range(start + 1, id_of("<|translate|>"))
+            languages = {tokenizer.convert_ids_to_tokens(token): token for token in between}
+        tasks = getattr(config, "task_to_id", None)
+        if tasks is None:
+            tasks = {task: id_of(f"<|{task}|>") for task in ("transcribe", "translate")}
         return cls(
-            start=config.decoder_start_token_id,
+            start=start,
             end=config.eos_token_id,
-            previous=config.no_timestamps_token_id - 2,
-            no_speech=config.no_timestamps_token_id - 1,
-            no_timestamps=config.no_timestamps_token_id,
-            tasks=dict(getattr(config, "task_to_id", None) or {}) if is_multilingual else {},
+            previous=no_timestamps - 2,
+            no_speech=no_timestamps - 1,
+            no_timestamps=no_timestamps,
+            tasks=dict(tasks) if is_multilingual else {},
             languages={k.strip("<|>"): v for k, v in languages.items()} if is_multilingual else {},
-            suppressed=(*(config.suppress_tokens or ()), config.no_timestamps_token_id),
+            suppressed=(*(config.suppress_tokens or ()), no_timestamps),
             max_initial_timestamp=getattr(config, "max_initial_timestamp_index", None) or 50,
             tokenizer=tokenizer,
         )

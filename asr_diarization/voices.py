@@ -51,10 +51,10 @@ def decode_voice(known: KnownSpeaker) -> Waveform:
 
 def speech_of(windows: Iterable[Window]) -> Waveform | None:
     """What is said in the windows of one recording: up to 30 s; None when it is hardly anything."""
-    pieces = [window.samples() for window in windows]
-    spoken = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
-    if len(spoken) < MIN_SPEECH_SECONDS * SAMPLE_RATE:
+    windows = tuple(windows)
+    if sum(run.duration for window in windows for run in window.speech) < MIN_SPEECH_SECONDS:
         return None
+    spoken = np.concatenate([window.samples() for window in windows])
     return spoken[: MAX_SPEECH_SECONDS * SAMPLE_RATE]
 
 
