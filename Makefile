@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install install-image install-page format lint test test-image test-page screenshots demo models eval bench stress docs-check check-image clean
+.PHONY: help install install-image install-page format lint test test-image test-page screenshots demo models eval bench bench-assisted stress docs-check check-image clean
 
 find_python = $(shell for p in $(1); do "$$p" -c 'import sys; sys.exit(not $(2))' 2>&- && echo "$$p" && break; done)
 PYTHON ?= $(call find_python,python3 python3.14 python3.13 python3.12 python3.11 python,sys.version_info >= (3, 11))
@@ -65,10 +65,10 @@ demo: $(VENV)/.installed models  ## who said what in a phone call, or in AUDIO=p
 models: $(VENV)/.installed  ## build the local models: no account, no hub
 	@$(RUN) -m asr_diarization models --directory $(MODELS) > /dev/null
 
-eval: $(VENV)/.bench models  ## word and speaker errors of this project, the seed and others
+eval: $(VENV)/.bench models  ## word and speaker errors of this project, the blog post's handler and others
 	$(RUN) -m benchmarks.quality
 
-bench: $(VENV)/.bench models  ## speed of this project, the seed and others
+bench: $(VENV)/.bench models  ## speed of this project, the blog post's handler and others
 	$(RUN) -m benchmarks.speed
 
 bench-assisted: $(VENV)/.bench models  ## when an assistant pays: time against acceptance

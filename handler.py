@@ -10,6 +10,7 @@ from asr_diarization.assembly import load_pipeline
 from asr_diarization.errors import AsrDiarizationError, InvalidRequestError
 from asr_diarization.formats import to_json
 from asr_diarization.payloads import parse_payload
+from asr_diarization.settings import read_settings
 from config import ModelSettings
 
 logger = logging.getLogger("asr_diarization.handler")
@@ -22,9 +23,10 @@ class EndpointHandler:
         """Load the models once; `path` is the deployed repository.
 
         Raises:
-            ModelLoadError: the environment names a model that cannot be loaded.
+            ModelLoadError: the environment names a model that cannot be loaded, or has a setting
+                that is not allowed.
         """
-        self._pipeline = load_pipeline(ModelSettings(), model_dir=path)
+        self._pipeline = load_pipeline(read_settings(ModelSettings), model_dir=path)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request; `data` stays as it was.

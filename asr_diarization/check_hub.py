@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
+from asr_diarization.check_directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
 from asr_diarization.findings import Finding, bad, good
 
 OnStep = Callable[[str], None]
@@ -20,37 +20,62 @@ COMPANIONS = {
     ),
 }
 """What pipelines name whose own configuration may not be read yet."""
-WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".npz")
+WEIGHT_KINDS = (".safetensors", ".bin", ".ckpt", ".pt", ".npz")
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """The client's own lines about every attempt say less than one finding."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Hub:
-    """The hub as one token sees it."""
+    """The hub as one token sees it: that of the settings, else of `hf auth login`."""
 
     def __init__(self, token: str | None) -> None:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_token
 
-        self._api = HfApi(token=token)
-        self._has_token = token is not None
+        used = token or get_token()
+        self._token_name = "HF_TOKEN" if token else "the token of hf auth login"
+        self._api = HfApi(token=used or False)
+        self._has_token = used is not None
         self._cannot_read_gated = False
+        self.is_down = False
+        """After the first question that nobody answered: no other is asked."""
 
     def check_token(self) -> Finding:
         """Whether the token is one; without any, gated repositories stay closed."""
         if not self._has_token:
-            return good("HF_TOKEN", "not set: only public models can be read")
+            return good("HF_TOKEN", "not set, nor is anybody logged in: only public models open")
         try:
             account = self._api.whoami()
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
             if _status(error) == 401:
-                return bad(
-                    "HF_TOKEN",
-                    "HF_TOKEN is not valid (mistyped, expired or revoked): make a new one with "
-                    f"read access at {TOKENS_PAGE}",
-                )
-            return _unreachable("HF_TOKEN", error)
+                return self._refused()
+            return self._unanswered("HF_TOKEN", error)
         token = (account.get("auth") or {}).get("accessToken") or {}
         fine = token.get("fineGrained")
         self._cannot_read_gated = fine is not None and not fine.get("canReadGatedRepos")
-        return good("HF_TOKEN", f"valid, of {account.get('name', 'an account')}")
+        return good(
+            "HF_TOKEN", f"{self._token_name} is valid, of {account.get('name', 'an account')}"
+        )
+
+    def _refused(self) -> Finding:
+        """The hub refuses such a token everything: what else is asked, anybody may ask."""
+        from huggingface_hub import HfApi
+
+        self._api, self._has_token = HfApi(token=False), False
+        return bad(
+            "HF_TOKEN",
+            f"{self._token_name} is not valid (mistyped, expired or revoked): make a new one with "
+            f"read access at {TOKENS_PAGE}",
+        )
 
     def check_repository(self, repository: str, variable: str) -> Finding:
         """Whether its files may be read."""
@@ -67,24 +92,21 @@ class Hub:
                 "HF_TOKEN may not see it; check the name, or use a directory",
             )
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
-            return _unreachable(repository, error)
+            return self._unanswered(repository, error)
         return good(repository, "may be read")
 
-    def named_by_pipeline(self, source: str) -> tuple[str, ...]:
-        """Repositories that a pyannote pipeline (directory or hub id) takes its models from."""
+    def named_by_pipeline(self, repository: str) -> tuple[str, ...]:
+        """Repositories that a pyannote pipeline of the hub takes its models from."""
+        config = self.config(repository, "config.yaml")
         try:
-            if Path(source).is_dir():
-                path = Path(source) / "config.yaml"
-            else:
-                path = Path(self._api.hf_hub_download(source, "config.yaml"))
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-            parts = config["pipeline"]["params"].values()
-        except Exception:  # noqa: BLE001  closed or broken; its own check says so
-            return COMPANIONS.get(source, ())
-        return tuple(dict.fromkeys(_repositories(parts)))
+            return named_repositories(config) if config else COMPANIONS.get(repository, ())
+        except ValueError:
+            return ()  # broken there; loading says so
 
     def config(self, repository: str, name: str) -> Path | None:
         """A small file of a repository, downloaded; None when it cannot be read."""
+        if self.is_down:
+            return cached(repository, name)
         try:
             return Path(self._api.hf_hub_download(repository, name))
         except Exception:  # noqa: BLE001  closed or gone; its own check says so
@@ -92,6 +114,8 @@ class Hub:
 
     def weights(self, repository: str) -> tuple[int, int]:
         """Parameters (0 when the hub does not say) and bytes still to be downloaded."""
+        if self.is_down:
+            return 0, 0
         try:
             info = self._api.model_info(repository, files_metadata=True)
         except Exception:  # noqa: BLE001  its own check says so
@@ -112,7 +136,27 @@ class Hub:
                 f"{accept}, and allow this fine-grained HF_TOKEN to read public gated repositories "
                 f"({TOKENS_PAGE})"
             )
-        return f"{accept} with the account HF_TOKEN belongs to"
+        return f"{accept} with the account {self._token_name} belongs to"
+
+    def _unanswered(self, subject: str, error: Exception) -> Finding:
+        status = _status(error)
+        self.is_down = status is None or status >= 500
+        why = f"status {status}" if status else type(error).__name__
+        return bad(
+            "hub" if self.is_down else subject,
+            f"the hub could not be asked about {subject} ({why}); check the network and "
+            "HF_ENDPOINT, or use directories as models",
+        )
+
+
+def named_repositories(config: Path) -> tuple[str, ...]:
+    """Repositories in a pipeline's `config.yaml`.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    named = (name.partition("@")[0] for name in read_pipeline(config).values())
+    return tuple(dict.fromkeys(filter(is_hub_id, named)))
 
 
 def cached(repository: str, name: str) -> Path | None:
@@ -124,41 +168,48 @@ def cached(repository: str, name: str) -> Path | None:
 
 
 def check_offline(repository: str, variable: str) -> Finding:
-    """With the hub switched off, only what is in the cache can be loaded."""
-    name = "config.yaml" if variable == "DIARIZATION_MODEL" else "config.json"
-    if cached(repository, name):
+    """With the hub switched off, only what is in the cache can be loaded, weights included."""
+    is_pipeline = variable == "DIARIZATION_MODEL"
+    config = cached(repository, "config.yaml" if is_pipeline else "config.json")
+    if config is None:
+        missing = ["everything"]
+    elif is_pipeline:
+        missing = _uncached_parts(repository, config)
+    else:
+        missing = [] if any(cached(repository, name) for name in WEIGHTS) else [WEIGHTS[0]]
+    if not missing:
         return good(repository, "in the cache")
     return bad(
         repository,
-        f"{variable}: {repository} is neither a directory nor in the cache, and the hub is "
-        "switched off (HF_HUB_OFFLINE=1); name a directory, or download it first",
+        f"{variable}: {repository} is neither a directory nor in the cache (missing: "
+        f"{', '.join(missing)}), and the hub is switched off (HF_HUB_OFFLINE=1); name a directory, "
+        "or download it first",
     )
 
 
-def _repositories(parts: Iterable[Any]) -> Iterator[str]:
-    """Hub ids among the values of a pipeline's configuration."""
+def _uncached_parts(repository: str, config: Path) -> list[str]:
+    """Models of a cached pipeline that are not in the cache themselves."""
+    try:
+        parts = read_pipeline(config).values()
+    except ValueError as error:
+        return [str(error)]
+    missing = []
     for part in parts:
-        name = part.get("checkpoint") if isinstance(part, dict) else part
-        if isinstance(name, str) and name.count("/") == 1 and not name.startswith(("$", "/", ".")):
-            yield name.partition("@")[0]
+        inside = f"{part.removeprefix('$model/')}/{CHECKPOINT}"
+        if is_hub_id(part) and not cached(part.partition("@")[0], CHECKPOINT):
+            missing.append(part)
+        if part.startswith("$model/") and "plda" not in part and not cached(repository, inside):
+            missing.append(inside)
+    return missing
 
 
 def _loaded(files: dict[str, int]) -> list[str]:
     """The weights a loader takes: safetensors if there are any; the same weights come twice."""
     tensors = [name for name in files if name.endswith(".safetensors") and "/" not in name]
     whole = [name for name in tensors if "fp32" not in name]
-    return whole or tensors or [name for name in files if name.endswith(WEIGHTS)]
+    return whole or tensors or [name for name in files if name.endswith(WEIGHT_KINDS)]
 
 
 def _status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
     return getattr(response, "status_code", None)
-
-
-def _unreachable(subject: str, error: Exception) -> Finding:
-    why = f"status {_status(error)}" if _status(error) else type(error).__name__
-    return bad(
-        subject,
-        f"the hub could not be asked about {subject} ({why}); check the network and HF_ENDPOINT, "
-        "or use directories as models",
-    )

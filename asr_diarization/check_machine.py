@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
+from asr_diarization.check_versions import INSTALL, installed_version
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.findings import Finding, bad, good
 
@@ -15,11 +17,35 @@ GB = 1e9
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
+LIBRARIES = {
+    "numpy": "numpy",
+    "huggingface_hub": "huggingface_hub.hf_api",  # the package itself imports nothing
+    "safetensors": "safetensors",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+"""What must be imported, by the names they are installed under."""
+
+
+def check_imports() -> list[Finding]:
+    """A fault for every library that is installed and cannot be imported; it may raise anything."""
+    found = []
+    for name, module in LIBRARIES.items():
+        if installed_version(name) is None:
+            continue  # `check_versions` says so
+        try:
+            import_module(module)
+        except Exception as error:  # noqa: BLE001
+            said = " ".join(str(error).split()) or type(error).__name__
+            found.append(bad(name, f"{name} cannot be imported ({said}); {INSTALL}"))
+    return found
+
+
 def check_ffmpeg() -> Finding:
     """PyAV brings FFmpeg's libraries; a broken or crippled build is found here."""
     try:
         import av
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001  a broken build may raise anything
         return bad(
             "FFmpeg", f"PyAV cannot be imported ({error}); pip install --force-reinstall av==18.1.0"
         )
@@ -33,12 +59,14 @@ def check_ffmpeg() -> Finding:
     return good("FFmpeg", f"PyAV {av.__version__}")
 
 
-def check_device(setting: str) -> Finding:
-    """Whether the device that `DEVICE` names is there."""
+def check_device(setting: str, precision: str) -> Finding:
+    """Whether the device that `DEVICE` names is there, and computes as `PRECISION` wants it."""
     from asr_diarization.loading import choose_device
+    from asr_diarization.precision import choose_precision
 
     try:
         device = choose_device(setting)
+        choose_precision(precision, device)
     except ModelLoadError as error:
         return bad("device", str(error))
     return good("device", str(device))

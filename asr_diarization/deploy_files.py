@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 BUTTON = "OWNER/asr-diarization"
 """What README.md calls the repository that its button deploys."""
+NEIGHBOUR = r"\((?!https?://|#)[^)]*\)"
+"""Of a link in README.md: a path, where nothing is in the endpoint's repository."""
 ALWAYS = ("handler.py", "requirements.txt", "README.md", "LICENSE", "asr_diarization/__init__.py")
 
 
@@ -41,13 +44,13 @@ def _imported(root: Path, module: Path) -> Iterator[str]:
 def push(api: Any, repository: str, *, private: bool, root: Path = ROOT) -> str:
     """Make the repository if it is not there, and make it hold just these files; its address.
 
-    Its README's button deploys the repository itself.
+    Its README is `card`.
     """
     made = api.create_repo(repository, private=private, exist_ok=True)
-    readme = (root / "README.md").read_text(encoding="utf-8").replace(BUTTON, made.repo_id)
+    readme = (root / "README.md").read_text(encoding="utf-8")
     api.upload_file(
         repo_id=made.repo_id,
-        path_or_fileobj=readme.encode(),
+        path_or_fileobj=card(readme, made.repo_id).encode(),
         path_in_repo="README.md",
         commit_message="What it is",
     )
@@ -59,3 +62,9 @@ def push(api: Any, repository: str, *, private: bool, root: Path = ROOT) -> str:
         commit_message="Handler for ASR and diarization",
     )
     return str(made)
+
+
+def card(readme: str, repository: str) -> str:
+    """README.md for the repository: its button deploys it, links to what stays here are words."""
+    readme = re.sub(rf"^!\[[^\]]*\]{NEIGHBOUR}\n\n?", "", readme, flags=re.MULTILINE)
+    return re.sub(rf"\[([^\]]*)\]{NEIGHBOUR}", r"\1", readme).replace(BUTTON, repository)

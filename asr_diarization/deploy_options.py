@@ -11,13 +11,15 @@ from asr_diarization.deploy_presets import (
     DIARIZATION_31,
     PRESETS,
     Instance,
-    Models,
     Preset,
 )
+from asr_diarization.deploy_surroundings import TOKEN
 from asr_diarization.errors import DeployError
 
 INSTANCE = ("vendor", "region", "accelerator", "instance_type", "instance_size")
 ACCESS = ("public", "authenticated", "private")
+MODELS = ("ASR_MODEL", "ASSISTANT_MODEL", "DIARIZATION_MODEL")
+SECRET_WORDS = ("TOKEN", "KEY", "PASSWORD", "SECRET")
 IDLE_MINUTES = 15
 
 
@@ -38,7 +40,13 @@ def add_wishes(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
     if is_new:
         add("--type", choices=ACCESS, default="authenticated", help="who may ask")
     add("--image", metavar="URL", help="our own image (docker/Dockerfile), not the default one")
-    add("--env", action="append", default=[], metavar="NAME=VALUE", help="a further variable")
+    add(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a further variable; NAME= takes it away",
+    )
     add("--secret", action="append", default=[], metavar="NAME", help="its value: $NAME here")
 
 
@@ -70,11 +78,11 @@ def _deployment(
     access: str | None,
 ) -> Deployment:
     preset = PRESETS[options.preset] if options.preset else None
-    models = _models(options, preset)
+    token = _token()
     return Deployment(
         options.name,
         repository=options.repository,
-        models=models,
+        models=_models(options, preset),
         instance=_instance(options, preset),
         min_replica=min_replica,
         max_replica=max_replica,
@@ -83,28 +91,22 @@ def _deployment(
         image=options.image,
         revision=options.revision,
         variables=_variables(options),
-        secrets=_secrets(options, models),
+        secrets=_secrets(options, token),
+        token=token,
         namespace=options.namespace,
     )
 
 
-def _models(options: argparse.Namespace, preset: Preset | None) -> Models | None:
+def _models(options: argparse.Namespace, preset: Preset | None) -> dict[str, str]:
+    """By variable; a preset names all of them, and an empty name takes one away."""
+    models: dict[str, str] = {}
+    if preset:
+        models = {**dict.fromkeys(MODELS, ""), **preset.models.by_variable()}
+        if options.image and models["DIARIZATION_MODEL"] == DIARIZATION_31:
+            models["DIARIZATION_MODEL"] = DIARIZATION_4
     given = (options.asr_model, options.assistant_model, options.diarization_model)
-    if preset is None and not any(given):
-        return None
-    base = preset.models if preset else Models("")
-    asr, assistant, diarization = given
-    usual = base.diarization
-    if options.image and usual == DIARIZATION_31:
-        usual = DIARIZATION_4
-    models = Models(
-        asr or base.asr,
-        base.assistant if assistant is None else assistant,
-        usual if diarization is None else diarization,
-    )
-    if not models.asr:
-        raise DeployError("models are changed together: name the --asr-model, too, or a --preset")
-    return models
+    named = zip(MODELS, given, strict=True)
+    return {**models, **{variable: name for variable, name in named if name is not None}}
 
 
 def _instance(options: argparse.Namespace, preset: Preset | None) -> Instance | None:
@@ -127,21 +129,29 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
     bad = next((name for name, sign, _ in pairs if not name or not sign), None)
     if bad is not None:
         raise DeployError(f"--env {bad}: write it as NAME=VALUE")
-    secret = next((name for name, _, _ in pairs if "TOKEN" in name or "KEY" in name), None)
+    secret = next((name for name, _, value in pairs if _is_secret(name, value)), None)
     if secret:
         raise DeployError(f"--env {secret}: that is a secret; use --secret {secret}")
     return {name: value for name, _, value in pairs}
 
 
-def _secrets(options: argparse.Namespace, models: Models | None) -> dict[str, str]:
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable would show what nobody may see; one that is taken away shows nothing."""
+    looks = value.startswith("hf_") or any(word in name.upper() for word in SECRET_WORDS)
+    return bool(value) and looks
+
+
+def _secrets(options: argparse.Namespace, token: str | None) -> dict[str, str]:
     """Never from the command line, where other processes see them: from the environment."""
+    here = {**os.environ, **({TOKEN: token} if token else {})}
+    missing = next((name for name in options.secret if not here.get(name)), None)
+    if missing:
+        raise DeployError(f"--secret {missing}: the variable {missing} is not set here")
+    return {name: here[name] for name in options.secret}
+
+
+def _token() -> str | None:
+    """With which the endpoint is to read models."""
     from huggingface_hub import get_token
 
-    missing = [name for name in options.secret if name not in os.environ]
-    if missing:
-        raise DeployError(f"--secret {missing[0]}: the variable {missing[0]} is not set here")
-    secrets = {name: os.environ[name] for name in options.secret}
-    token = os.environ.get("ENDPOINT_HF_TOKEN") or os.environ.get("HF_TOKEN") or get_token()
-    if models and token:
-        secrets.setdefault("HF_TOKEN", token)
-    return secrets
+    return os.environ.get("ENDPOINT_HF_TOKEN") or os.environ.get("HF_TOKEN") or get_token()

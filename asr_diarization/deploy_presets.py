@@ -6,24 +6,33 @@ client can list hardware (huggingface_hub 2), that list decides instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asr_diarization.model_needs import WhisperSize, needed_bytes
 from asr_diarization.sources import Sources
+from config import ModelSettings
 
 DIARIZATION_31 = "pyannote/speaker-diarization-3.1"
 DIARIZATION_4 = "pyannote/speaker-diarization-community-1"
 """For pyannote.audio 3.4, which the default container can run, and for 4, which our image has."""
 SIZES = {
-    "openai/whisper-tiny": WhisperSize(37_800_000, 4, 384),
-    "openai/whisper-base": WhisperSize(72_600_000, 6, 512),
-    "openai/whisper-small": WhisperSize(242_000_000, 12, 768),
-    "openai/whisper-medium": WhisperSize(764_000_000, 24, 1024),
-    "openai/whisper-large-v3": WhisperSize(1_543_000_000, 32, 1280),
-    "openai/whisper-large-v3-turbo": WhisperSize(809_000_000, 4, 1280),
-    "distil-whisper/distil-large-v3": WhisperSize(756_000_000, 2, 1280),
+    "openai/whisper-tiny": WhisperSize(37_800_000, 4, 384, 51_865),
+    "openai/whisper-tiny.en": WhisperSize(37_800_000, 4, 384, 51_864),
+    "openai/whisper-base": WhisperSize(72_600_000, 6, 512, 51_865),
+    "openai/whisper-base.en": WhisperSize(72_600_000, 6, 512, 51_864),
+    "openai/whisper-small": WhisperSize(242_000_000, 12, 768, 51_865),
+    "openai/whisper-small.en": WhisperSize(242_000_000, 12, 768, 51_864),
+    "openai/whisper-medium": WhisperSize(764_000_000, 24, 1024, 51_865),
+    "openai/whisper-medium.en": WhisperSize(764_000_000, 24, 1024, 51_864),
+    "openai/whisper-large-v2": WhisperSize(1_543_000_000, 32, 1280, 51_865),
+    "openai/whisper-large-v3": WhisperSize(1_543_000_000, 32, 1280, 51_866),
+    "openai/whisper-large-v3-turbo": WhisperSize(809_000_000, 4, 1280, 51_866),
+    "distil-whisper/distil-large-v2": WhisperSize(756_000_000, 2, 1280, 51_865),
+    "distil-whisper/distil-large-v3": WhisperSize(756_000_000, 2, 1280, 51_866),
 }
-"""Parameters, decoder layers and width, as the checkpoints' cards and configurations say."""
+"""Parameters, decoder layers, width and vocabulary, as the checkpoints' cards and configurations
+say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,15 @@ class Instance:
 @dataclass(frozen=True, slots=True)
 class Models(Sources):
     """What the handler's environment is to name."""
+
+    @classmethod
+    def of_variables(cls, variables: Mapping[str, str]) -> Models:
+        """Those an endpoint with these variables loads; what is empty or absent is the default."""
+        return cls(
+            variables.get("ASR_MODEL") or ModelSettings.model_fields["asr_model"].default,
+            variables.get("ASSISTANT_MODEL") or None,
+            variables.get("DIARIZATION_MODEL") or None,
+        )
 
     def needed_gb(self, accelerator: str) -> float | None:
         """Computed memory for one request; None when a checkpoint is not in `SIZES`."""

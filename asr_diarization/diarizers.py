@@ -160,7 +160,11 @@ class PyannoteDiarizer:
 
 
 def _load(source: str, token: str | None) -> Any:
+    from huggingface_hub import constants
+
     os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # nobody asked our users
+    # pyannote 3 has a cache of its own, read at import; the models a pipeline names go there, too.
+    os.environ.setdefault("PYANNOTE_CACHE", constants.HF_HUB_CACHE)
     from pyannote.audio import Pipeline
 
     from asr_diarization.diarization_files import pyannote3_config

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asr_diarization import check_machine
 from asr_diarization.assistant_fit import check_fit, fit_of_config
-from asr_diarization.check_hub import Hub, OnStep, cached, check_offline
-from asr_diarization.check_versions import check_versions
+from asr_diarization.check_directories import check_directory
+from asr_diarization.check_hub import (
+    Hub,
+    OnStep,
+    cached,
+    check_offline,
+    named_repositories,
+    silent,
+)
+from asr_diarization.check_versions import check_versions, installed_version
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.findings import Finding, bad, faults, good, paragraph
 from asr_diarization.model_needs import (
     WhisperSize,
     local_parameters,
     needed_bytes,
-    read_config,
     read_json,
     whisper_size,
 )
@@ -37,7 +45,7 @@ def check_quickly(settings: ModelSettings, model_dir: str = "") -> None:
     began = time.perf_counter()
     sources = find_sources(settings, model_dir)
     misnamed = _misnamed(sources)
-    found = [*misnamed, *_checks_of_machine(sources)]
+    found = [*misnamed, *_checks_of_machine(sources), *_checks_of_local(sources)]
     if not misnamed:
         found += [*_check_cache(sources), *_check_assistant(sources, None)]
     logger.debug("checked in %.3f s", time.perf_counter() - began)
@@ -56,6 +64,7 @@ def explain(error: ModelLoadError, settings: ModelSettings, model_dir: str = "")
     return ModelLoadError(f"{said}. Besides: {paragraph(found)}")
 
 
+@silent()
 def examine(
     settings: ModelSettings,
     model_dir: str = "",
@@ -64,27 +73,33 @@ def examine(
     is_offline: bool = False,
 ) -> list[Finding]:
     """All checks; no hub is asked when it is switched off, or when every model is a directory."""
+    sources = find_sources(settings, model_dir)
+    found = [*_checks_of_machine(sources), *check_machine.check_imports()]
+    found += _checks_of_local(sources)
+    if not _has_hub(found):
+        return found  # nothing can be looked for without it
     from huggingface_hub import constants
 
-    sources = find_sources(settings, model_dir)
-    found = _checks_of_machine(sources)
     if misnamed := _misnamed(sources):
         return [*misnamed, *found]  # nobody can be asked about such names
     found += _check_cache(sources)
     hub = None
     if is_offline or constants.HF_HUB_OFFLINE:
-        for variable, source in sources.by_variable().items():
-            if not Path(source).is_dir():
-                found.append(check_offline(source, variable))
+        found += [check_offline(name, why) for name, why in _named_directly(sources).items()]
     elif repositories := _named_directly(sources) | _named_by_local_pipeline(sources):
-        token = settings.hf_token.get_secret_value() if settings.hf_token else None
-        hub = Hub(token)
+        hub = Hub(settings.hf_token.get_secret_value() if settings.hf_token else None)
         found += _checks_of_hub(hub, repositories, sources, on_step)
-    found += _checks_of_local(sources)
     found += _check_assistant(sources, hub)
-    if not any(finding.subject == "versions" for finding in faults(found)):
+    needed = {"versions", "FFmpeg", *check_machine.LIBRARIES}
+    if not needed & {finding.subject for finding in faults(found)}:
         found += _checks_of_room(settings, sources, hub)
     return found
+
+
+def _has_hub(found: list[Finding]) -> bool:
+    """Whether huggingface_hub can be used; if not, a finding says so."""
+    is_broken = any(fault.subject == "huggingface_hub" for fault in faults(found))
+    return not is_broken and installed_version("huggingface_hub") is not None
 
 
 def _misnamed(sources: Sources) -> list[Finding]:
@@ -124,7 +139,10 @@ def _named_directly(sources: Sources) -> dict[str, str]:
 def _named_by_local_pipeline(sources: Sources) -> dict[str, str]:
     if sources.diarization is None or not Path(sources.diarization).is_dir():
         return {}
-    named = Hub(None).named_by_pipeline(sources.diarization)
+    try:
+        named = named_repositories(Path(sources.diarization) / "config.yaml")
+    except ValueError:
+        return {}  # the directory's own check says so
     return dict.fromkeys(named, "DIARIZATION_MODEL")
 
 
@@ -133,32 +151,27 @@ def _checks_of_hub(
 ) -> list[Finding]:
     on_step("HF_TOKEN")
     found = [hub.check_token()]
-    if sources.diarization in repositories:
-        named = hub.named_by_pipeline(str(sources.diarization))
-        repositories = {**dict.fromkeys(named, "DIARIZATION_MODEL"), **repositories}
-    for repository, variable in repositories.items():
-        on_step(repository)
-        found.append(hub.check_repository(repository, variable))
+    found += _checks_of_repositories(hub, repositories, on_step)
+    if sources.diarization in repositories and not hub.is_down:
+        named = dict.fromkeys(hub.named_by_pipeline(str(sources.diarization)), "DIARIZATION_MODEL")
+        more = {name: why for name, why in named.items() if name not in repositories}
+        found += _checks_of_repositories(hub, more, on_step)
     return found
+
+
+def _checks_of_repositories(
+    hub: Hub, repositories: dict[str, str], on_step: OnStep
+) -> Iterator[Finding]:
+    for repository, variable in repositories.items():
+        if hub.is_down:
+            return
+        on_step(repository)
+        yield hub.check_repository(repository, variable)
 
 
 def _checks_of_local(sources: Sources) -> list[Finding]:
-    """Whether directories hold what they are named for."""
-    found = []
-    for variable, source in sources.by_variable().items():
-        if not Path(source).is_dir():
-            continue
-        if variable == "DIARIZATION_MODEL":
-            is_right, kind = (Path(source) / "config.yaml").is_file(), "a pyannote pipeline"
-        else:
-            config = read_config(Path(source))
-            is_right, kind = config.get("model_type") == "whisper", "a Whisper checkpoint"
-        name = f"{variable} {source}"
-        if is_right:
-            found.append(good(name, f"{kind} in a directory"))
-        else:
-            found.append(bad(name, f"{variable}: the directory {source} does not hold {kind}"))
-    return found
+    named = sources.by_variable().items()
+    return [check_directory(source, why) for why, source in named if Path(source).is_dir()]
 
 
 def _check_assistant(sources: Sources, hub: Hub | None) -> list[Finding]:
@@ -203,7 +216,7 @@ def _checks_of_room(settings: ModelSettings, sources: Sources, hub: Hub | None) 
     """Device, memory and disk; as far as the models' sizes are known."""
     from huggingface_hub import constants
 
-    device = check_machine.check_device(settings.device)
+    device = check_machine.check_device(settings.device, settings.precision)
     found = [device]
     room = _room(sources, hub)
     if room.sizes and device.is_ok:

@@ -6,10 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
-from asr_diarization.findings import Finding, faults
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.findings import Finding, bad, faults
+from asr_diarization.settings import read_settings
 from config import ModelSettings
 
 EXIT_OK, EXIT_FAULTS = 0, 1
@@ -52,7 +55,13 @@ def add_doctor(commands: Any) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from asr_diarization.doctor import examine
 
-    found = examine(ModelSettings(), options.model_dir, _show_step, is_offline=options.offline)
+    try:
+        settings = read_settings(ModelSettings)
+    except ModelLoadError as error:
+        found = [bad("settings", str(error))]
+    else:
+        with redirect_stdout(sys.stderr):  # some libraries print what they fail to import
+            found = examine(settings, options.model_dir, _show_step, is_offline=options.offline)
     is_ok = not faults(found)
     if options.json:
         print(json.dumps({"is_ok": is_ok, "findings": [asdict(one) for one in found]}, indent=2))

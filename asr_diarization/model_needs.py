@@ -27,11 +27,12 @@ FRAMES, POSITIONS = 1500, 448
 
 @dataclass(frozen=True, slots=True)
 class WhisperSize:
-    """What of a Whisper checkpoint decides its memory."""
+    """What of a Whisper checkpoint decides its memory, and which assistants can fit it."""
 
     parameters: int
     decoder_layers: int
     width: int
+    vocabulary: int
 
     def bytes_on(self, device: str) -> int:
         """Weights, and caches of the largest batch."""
@@ -54,23 +55,39 @@ def needed_bytes(whispers: list[WhisperSize], *, diarization: bool, device: str)
 
 def whisper_size(config: Mapping[str, Any], parameters: int) -> WhisperSize:
     """From a checkpoint's `config.json` and its number of parameters."""
-    return WhisperSize(parameters, int(config["decoder_layers"]), int(config["d_model"]))
+    names = ("decoder_layers", "d_model", "vocab_size")
+    return WhisperSize(parameters, *(int(config[name]) for name in names))
 
 
 def local_parameters(directory: Path) -> int:
     """Numbers in the weights of a directory: from safetensors' headers, else from sizes."""
-    from safetensors import SafetensorError, safe_open
-
-    total = 0
-    for path in directory.glob("*.safetensors"):
-        if "fp32" in path.name:
-            continue  # the same weights once more
-        try:
-            with safe_open(path, framework="numpy") as file:
-                total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
-        except SafetensorError:
-            return 0  # a pointer, or broken; loading it says so
+    whole = [path for path in directory.glob("*.safetensors") if "fp32" not in path.name]
+    try:
+        total = sum(math.prod(shape) for path in whole for shape in tensor_shapes(path))
+    except ValueError:
+        return 0  # `check_directories` says so
     return total or sum(path.stat().st_size // 4 for path in directory.glob("*.bin"))
+
+
+def tensor_shapes(path: Path) -> list[list[int]]:
+    """Of every tensor in a safetensors file, from its header.
+
+    Raises:
+        ValueError: it is none, or its end is missing.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length) if length < size else b"")
+        header.pop("__metadata__", None)
+        whole = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
+        shapes = [tensor["shape"] for tensor in header.values()]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path.name} is no safetensors file; copy it again") from error
+    if size != whole:
+        raise ValueError(f"{path.name} has {size} of {whole} bytes; copy it again")
+    return shapes
 
 
 def read_config(directory: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The algorithm this project started from, written anew as a baseline; its faults are kept.
+"""The blog post's handler (https://huggingface.co/blog/asr-diarization), the seed of this project.
 
-transformers' ASR pipeline in blind windows of 30 s, pyannote on the whole recording, and a merge in
-which every turn takes all chunks up to the one that ends nearest to its end (DESIGN.md, section 1).
+Its algorithm is written anew as a baseline, with its faults: transformers' ASR pipeline in blind
+windows of 30 s, pyannote on the whole recording, and a merge in which every turn takes all chunks
+up to the one that ends nearest to its end.
 """
 
 from __future__ import annotations

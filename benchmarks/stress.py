@@ -6,7 +6,7 @@
 Three rounds, each with its own server process and the local models:
 
 - mixed: good, bad, huge, slow and aborted requests, 16 at a time. Every good one must be answered
-  with its own words; the others with the status that the design names for them.
+  with its own words; the others with the status that docs/server.md names for them.
 - broken uploads: clients that vanish in the middle of sending.
 - faults: every third allocation of the encoder fails; requests between must be well.
 

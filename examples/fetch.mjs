@@ -14,11 +14,14 @@ const response = await fetch(process.env.ENDPOINT_URL, {
   },
   body: JSON.stringify({ inputs: audio.toString("base64"), parameters: { num_speakers: 2 } }),
 });
-const answer = await response.json();
 if (!response.ok) {
-  console.error(`refused (${response.status}): ${answer.error}`);
+  // While an endpoint starts, the proxy before it answers, in HTML.
+  const isJson = response.headers.get("Content-Type")?.includes("json");
+  const reason = isJson ? (await response.json()).error : await response.text();
+  console.error(`refused (${response.status}): ${reason}`);
   process.exit(1);
 }
+const answer = await response.json();
 for (const { speaker, text, timestamp } of answer.speakers) {
   console.log(`${timestamp[0].toFixed(1)} ${speaker}: ${text.trim()}`);
 }

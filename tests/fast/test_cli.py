@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
@@ -112,7 +113,26 @@ def test_a_model_that_does_not_load_is_one_sentence_and_no_start(monkeypatch, ca
 def test_a_bad_setting_names_its_variable(monkeypatch, call, capsys):
     monkeypatch.setenv("MAX_AUDIO_SECONDS", "none")
     assert cli.main(["transcribe", str(call)]) == 2
-    assert "MAX_AUDIO_SECONDS" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: MAX_AUDIO_SECONDS must be a valid number, unable to parse string as a number, "
+        "not 'none'\n"
+    )
+
+
+def test_a_library_that_is_missing_is_one_sentence(monkeypatch, call, capsys):
+    monkeypatch.setitem(sys.modules, "asr_diarization.assembly", None)
+    monkeypatch.delattr("asr_diarization.assembly", raising=False)
+    assert cli.main(["transcribe", str(call)]) == 2
+    assert capsys.readouterr().err.endswith("python -m asr_diarization doctor says more\n")
+
+
+def test_the_doctor_prints_json_whatever_the_settings(monkeypatch, capsys):
+    monkeypatch.setenv("DEVICE", "gpu")
+    assert cli.main(["doctor", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["is_ok"] is False
+    (finding,) = report["findings"]
+    assert finding["text"] == "DEVICE must be auto, cpu, mps, cuda or cuda:N, not 'gpu'"
 
 
 def test_help_says_how_to_choose_models(capsys):

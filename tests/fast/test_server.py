@@ -190,7 +190,7 @@ class TestErrors:
         ("status", "error", "said"),
         [
             (503, OutOfMemoryError("too small a machine"), "too small a machine"),
-            (503, MemoryError(), "out of memory"),
+            (503, MemoryError(), "not enough memory for this recording"),
             (500, RuntimeError("a secret path"), "internal error"),
         ],
     )

@@ -72,7 +72,7 @@ class LoopbackEndpoints(LoopbackHub):
             region = {"name": "us-east-1", "computes": self.computes}
             return self._json({"vendors": [{"name": "aws", "regions": [region]}]})
         if request.method == "POST" and len(path) == 3:
-            return self._json(self._create(request.json))
+            return self._json(self._told(self._create(request.json)))
         if path[3] not in self.endpoints:
             return 404, {}, b'{"error": "Endpoint not found"}'
         return self._on_endpoint(request, path)
@@ -101,7 +101,12 @@ class LoopbackEndpoints(LoopbackHub):
             status["state"], status["message"] = self.states.pop(0)
         if status["state"] == "running":
             status["url"] = f"{self.url}/running/{path[3]}"
-        return self._json(endpoint)
+        return self._json(self._told(endpoint))
+
+    def _told(self, endpoint: dict[str, Any]) -> dict[str, Any]:
+        """As anybody sees it: names of secrets, no values."""
+        secrets = dict.fromkeys(endpoint["model"].get("secrets") or {}, "")
+        return {**endpoint, "model": {**endpoint["model"], "secrets": secrets}}
 
     def _inference(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         if request.method == "GET":

@@ -69,6 +69,8 @@ class LoopbackHub:
         account = self.accounts.get(request.headers.get("authorization", "")[len("Bearer ") :])
         if request.path == "/api/whoami-v2":
             return self._json(account) if account else (401, {}, b'{"error": "bad token"}')
+        if request.headers.get("authorization") and not account:  # whatever is asked for
+            return 401, {"X-Error-Message": "Invalid credentials in Authorization header"}, b""
         name, rest = self._split(request.path)
         repository = self.repositories.get(name)
         if repository is None:

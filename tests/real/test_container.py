@@ -27,7 +27,7 @@ import requests
 from example_programs import PROGRAMS, check_example
 from huggingface_hub.errors import BadRequestError
 
-from asr_diarization import deploy
+from asr_diarization import deploy_watch
 from asr_diarization.deploy_files import files_of_endpoint
 
 REPO = Path(__file__).parents[2]
@@ -222,7 +222,7 @@ class TestHub:
             client.automatic_speech_recognition(str(sample), extra_body={"language": "klingon"})
 
     def test_deploy_test(self, url, phone_call):
-        answer = deploy.ask(SimpleNamespace(url=url, name="calls"), phone_call, None)
+        answer = deploy_watch.ask(SimpleNamespace(url=url, name="calls"), phone_call, None)
         assert {turn["speaker"] for turn in answer["speakers"]} == SPEAKERS
 
 

@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import pytest_socket
 from example_programs import EXAMPLES, PROGRAMS, check_example, run_example
+from loopback_hub import Request, listening
 from test_server import KEY, REPO, serving
 
 
@@ -38,6 +40,29 @@ def test_an_example_tells_why_it_was_refused(name, url, tmp_path):
     ended = run_example(EXAMPLES / name, bad, tmp_path, ENDPOINT_URL=url, HF_TOKEN=KEY)
     assert ended.returncode == 1
     assert "refused (415): " in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["raw_audio.py", "fetch.mjs"])
+def test_an_example_tells_that_a_proxy_has_no_endpoint_yet(name, phone_call, tmp_path):
+    class Proxy:
+        requests: ClassVar[list[Request]] = []
+
+        def answer(self, _: Request) -> tuple[int, dict[str, str], bytes]:
+            return 503, {"Content-Type": "text/html"}, b"<h1>503 Service Unavailable</h1>"
+
+    with listening(Proxy()) as address:
+        ended = run_example(EXAMPLES / name, phone_call, tmp_path, ENDPOINT_URL=address)
+    assert ended.returncode == 1
+    assert ended.stderr == "refused (503): <h1>503 Service Unavailable</h1>\n"
+
+
+@pytest.mark.parametrize(("name", "code"), [("call.OGG", 0), ("call.mov", 1)])
+def test_raw_audio_names_the_type_or_another_way(name, code, url, phone_call, tmp_path):
+    audio = tmp_path / name
+    audio.write_bytes(phone_call.read_bytes())  # what a recording is, its content says
+    ended = run_example(EXAMPLES / "raw_audio.py", audio, tmp_path, ENDPOINT_URL=url, HF_TOKEN=KEY)
+    assert ended.returncode == code, ended.stderr
+    assert code == 0 or "send it as base64 in JSON" in ended.stderr
 
 
 def test_every_example_is_listed():
