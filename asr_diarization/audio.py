@@ -1,28 +1,27 @@
 """Bytes of any container a person would send -> `Waveform`.
 
 PyAV brings its own FFmpeg, so nothing is installed by hand and no shell is involved. The bytes are
-hostile until decoded: only listed formats and audio codecs are tried, nothing they name is ever
-opened, and memory grows with what was really decoded, never with what a header declares.
+hostile until decoded: `containers` lists what may be tried on them, and memory grows with what was
+really decoded, never with what a header declares.
 
-Samples are taken in order. A container's start time and gaps between its packets are ignored:
-time 0 is the first sample, as in a player that opens the audio alone.
+Time 0 is the first sample, as in a player that opens the audio alone. From there on times are the
+container's: where nothing was recorded, or nothing can be decoded, for over `GAP_SECONDS`, there is
+silence. Times that go back are not believed, and none are invented for frames without.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import av
 import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.containers import CODECS, FORMATS
-from asr_diarization.errors import AudioTooLongError, InvalidAudioError, OutOfMemoryError
-from asr_diarization.signatures import first_look
+from asr_diarization.containers import format_of, opened
+from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -44,29 +43,27 @@ MAX_SEPARATE_CHANNELS = 8
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 """Hz. At 1 Hz a 4 KB packet would resample to 65 million samples."""
 
-_LARGEST_FRAME_SAMPLES = 1_000_000
-"""A codec frame holds at most some 200,000 samples (TTA, one second at 192 kHz)."""
+GAP_SECONDS = 0.1
+"""Less is how containers round: MP3 and Vorbis are off by 0.04 s at joints and long blocks."""
 
-_CHUNK_SAMPLES = 16_384
+_BARREN_PACKETS = 10_000
+"""So many in a row without one sample are no audio. At 7 to 20 ms each they would be minutes of a
+damaged recording, and they cost 0.06 s (AMR) to 0.3 s (AAC) of CPU time."""
+
+_FFMPEG_MIXES = (1, 2, 6, 8)
+"""Channels that FFmpeg mixes to one: it knows 5.1 and 7.1. Of three without names it takes the
+last for low frequencies and drops it; nine it cannot mix at all."""
+
+_CHUNK_SAMPLES = 32_768
 """Samples converted at a time. Codec frames of 1,000 samples handed over one by one double the
 CPU time of decoding, because Python is called for each."""
-
-_OPTIONS = {
-    "format_whitelist": ",".join(FORMATS),
-    "codec_whitelist": ",".join(CODECS),
-    # Empty: not even `file` and `data`, so no header can make FFmpeg open a path or an address.
-    "protocol_whitelist": "",
-}
-
-# What PyAV raises besides its own errors when a header makes no sense to it.
-_DECODING_ERRORS = (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, RuntimeError)
 
 
 def decode_audio(data: bytes, *, max_seconds: float) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
-    Several channels become their mean; surround sound is mixed by FFmpeg's coefficients, scaled so
-    that it cannot clip. Samples that are no numbers become 0. Of a truncated or damaged file,
+    Several channels become their mean; 5.1 and 7.1 sound is mixed by FFmpeg's coefficients, scaled
+    so that it cannot clip. Samples that are no numbers become 0. Of a truncated or damaged file,
     whatever can be decoded is returned.
 
     Peak memory is 4 bytes per sample returned (230 MB per hour) beside `data`.
@@ -76,21 +73,20 @@ def decode_audio(data: bytes, *, max_seconds: float) -> Waveform:
         AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveform.
     """
-    return _decode(data, max_seconds=max_seconds, mono=True)[:, 0]
+    return _decode(data, max_seconds=max_seconds, mono=True)[0]
 
 
-def decode_channels(data: bytes, *, max_seconds: float) -> NDArray[np.float32]:
-    """Decode like `decode_audio`, but keep the channels apart: shape (channels, samples).
+def decode_channels(data: bytes, *, max_seconds: float) -> tuple[Waveform, ...]:
+    """Decode like `decode_audio`, but keep the channels apart: all of one length.
 
-    The rows are strided views of one interleaved buffer; copy a row before handing it to code that
-    wants contiguous memory. Peak memory is 230 MB per hour and channel.
+    Peak memory is 230 MB per hour and channel; more than two may last `2 * max_seconds` together.
 
     Raises:
         InvalidAudioError: as `decode_audio`, and for more than `MAX_SEPARATE_CHANNELS`.
-        AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
+        AudioTooLongError: it lasts more than that; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveforms.
     """
-    return _decode(data, max_seconds=max_seconds, mono=False).T
+    return _decode(data, max_seconds=max_seconds, mono=False)
 
 
 def check_audio(file: BinaryIO) -> None:
@@ -101,7 +97,7 @@ def check_audio(file: BinaryIO) -> None:
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with _opened(file):
+    with opened(file):
         pass
 
 
@@ -111,111 +107,34 @@ def count_channels(data: bytes) -> int:
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with _opened(io.BytesIO(data)) as (_, stream):
+    with opened(io.BytesIO(data)) as (_, stream):
         channels: int = stream.codec_context.channels
     return channels
 
 
-@contextmanager
-def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The container and the stream to decode; errors meanwhile are the file's fault."""
-    with (
-        _open(file) as container,
-        _as_invalid_audio(
-            f"this {_format(container)} file is damaged, or of a kind that FFmpeg cannot convert"
-        ),
-    ):
-        yield container, _audio_stream(container)
-
-
-def _decode(data: bytes, *, max_seconds: float, mono: bool) -> NDArray[np.float32]:
-    """Samples of shape (samples, channels), 16 kHz, finite, in [-1, 1]."""
-    with _opened(io.BytesIO(data)) as (container, stream):
-        converter = _Converter(mono=mono)
+def _decode(data: bytes, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
+    """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
+    with opened(io.BytesIO(data)) as (container, stream):
         # realloc moves pages instead of copying them, so that growing never doubles the memory.
-        samples = bytearray()
-        for chunk in converter.convert(_frames(container, stream)):
-            samples += chunk.data.cast("B")
-            if len(samples) > max_seconds * SAMPLE_RATE * 4 * converter.channels:
-                raise AudioTooLongError(_too_long(container, max_seconds))
-        if not samples:
-            tried = f"{_format(container)} holding {stream.codec_context.name}"
+        rows: list[bytearray] = []
+        for chunk in _Converter(mono=mono).convert(_frames(container, stream)):
+            rows = rows or [bytearray() for _ in chunk.T]
+            for number, samples in enumerate(chunk.T):
+                rows[number] += np.ascontiguousarray(samples).data.cast("B")
+            longest_samples = max_seconds * min(1, 2 / len(rows)) * SAMPLE_RATE
+            if len(rows[0]) > 4 * longest_samples:
+                raise AudioTooLongError(_too_long(container, max_seconds, len(rows)))
+        if not rows:
+            tried = f"{format_of(container)} holding {stream.codec_context.name}"
             raise InvalidAudioError(f"not one sample can be decoded (tried as {tried})")
-        return np.frombuffer(samples, np.float32).reshape(-1, converter.channels)
-
-
-@contextmanager
-def _as_invalid_audio(message: str) -> Iterator[None]:
-    """Turn whatever PyAV raises into the errors this project promises.
-
-    FFmpeg's own words ("Invalid argument" for a format that is not listed) stay in the cause.
-    """
-    try:
-        yield
-    except (AudioTooLongError, InvalidAudioError):
-        raise
-    except _DECODING_ERRORS as error:
-        raise InvalidAudioError(message) from error
-    except MemoryError as error:
-        raise OutOfMemoryError("the decoded recording does not fit into memory") from error
-
-
-def _open(file: BinaryIO) -> InputContainer:
-    head = file.read(40)
-    file.seek(0)
-    if not head:
-        raise InvalidAudioError("the audio is empty (0 bytes)")
-    with _as_invalid_audio(f"not audio that FFmpeg can decode: {first_look(head)}"):
-        container: InputContainer = av.open(
-            file,
-            mode="r",
-            container_options=_OPTIONS,
-            metadata_errors="replace",
-            io_open=_refuse_reference,
-        )
-    return container
-
-
-def _refuse_reference(url: str, *_: object) -> NoReturn:
-    """Third lock, behind the two whitelists: demuxers ask here before they open a second file."""
-    raise InvalidAudioError(f"the file refers to another one ({url[:80]!r}); send one recording")
-
-
-def _format(container: InputContainer) -> str:
-    name: str = container.format.name
-    return name.partition(",")[0]
-
-
-def _audio_stream(container: InputContainer) -> AudioStream:
-    """The stream a player would choose among those we may decode, ready to decode."""
-    streams = [s for s in container.streams.audio if _decoder(s) in CODECS]
-    if not streams:
-        raise InvalidAudioError(_no_stream(container))
-    best = container.streams.best("audio")
-    stream = best if best in streams else streams[0]
-    # Audio packets are too small to share out; threads cost more than they bring.
-    stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_samples": str(_LARGEST_FRAME_SAMPLES)}
-    return stream
-
-
-def _decoder(stream: AudioStream) -> str | None:
-    return stream.codec_context.name if stream.codec_context else None
-
-
-def _no_stream(container: InputContainer) -> str:
-    if container.streams.audio:
-        names = ", ".join(_decoder(s) or "unknown" for s in container.streams.audio)
-        return f"the audio in this {_format(container)} file has a codec that is not read: {names}"
-    kinds = " and ".join(sorted({s.type for s in container.streams}))
-    holds = f"only {kinds}" if kinds else "nothing at all"
-    return f"no audio stream in this {_format(container)} file: it contains {holds}"
+        return tuple(np.frombuffer(row, np.float32) for row in rows)
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Decoded frames in order; damaged packets are skipped, a broken rest is the end."""
+    """Decoded frames in order; damaged packets are skipped, a broken or barren rest is the end."""
     packets = container.demux(stream)
-    while True:
+    barren = 0
+    while barren < _BARREN_PACKETS:
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
@@ -224,15 +143,24 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
         if packet is None:
             return
         try:
-            yield from packet.decode()
+            frames = packet.decode()
         except av.error.FFmpegError:
-            continue
+            frames = []
+        barren = 0 if frames else barren + 1
+        yield from frames
 
 
-def _too_long(container: InputContainer, max_seconds: float) -> str:
+def _too_long(container: InputContainer, max_seconds: float, channels: int) -> str:
     """A header may say by how much; it is only ever trusted for this message."""
+    longest = max_seconds * min(1, 2 / channels)
     declared = (container.duration or 0) / av.time_base
-    lasts = f"about {declared:.0f} s" if declared > max_seconds + 1 else f"over {max_seconds:g} s"
+    lasts = f"about {declared:.0f} s" if declared > longest + 1 else f"over {longest:g} s"
+    if channels > 2:
+        return (
+            f"the recording lasts {lasts} in each of {channels} separate channels; this deployment"
+            f" accepts up to {longest:g} s of so many, together twice {max_seconds:g} s"
+            f" (MAX_AUDIO_SECONDS)"
+        )
     return (
         f"the recording lasts {lasts};"
         f" this deployment accepts up to {max_seconds:g} s (MAX_AUDIO_SECONDS)"
@@ -243,24 +171,28 @@ class _Converter:
     """Frames of any rate, sample format and layout -> 16 kHz float32 chunks of one layout."""
 
     def __init__(self, *, mono: bool) -> None:
-        self.channels = 1
-        self._layout = "mono" if mono else None
+        self._mono = mono
         self._limit = MAX_CHANNELS if mono else MAX_SEPARATE_CHANNELS
+        self._layout: str | None = None
+        self._channels = 1
 
     def convert(self, frames: Iterator[AudioFrame]) -> Iterator[NDArray[np.float32]]:
-        """Yield interleaved samples, flat; `channels` is right from the first chunk on."""
+        """Yield chunks of shape (samples, channels)."""
+        clock = _Clock()
         current: tuple[object, ...] = ()
         resampler: av.AudioResampler = None
         for frame in frames:
+            missing_seconds = clock.missing_before(frame)
             described = (frame.format.name, frame.layout.name, frame.sample_rate)
             # A chained Ogg or an AAC stream may change its format half-way.
-            if described != current:
+            if described != current or missing_seconds:
                 if resampler is not None:
-                    yield from map(_samples, resampler.resample(None))
+                    yield from map(self._samples, resampler.resample(None))
+                yield from self._silence(missing_seconds)
                 current, resampler = described, self._resampler(frame)
-            yield from map(_samples, resampler.resample(frame))
+            yield from map(self._samples, resampler.resample(frame))
         if resampler is not None:
-            yield from map(_samples, resampler.resample(None))
+            yield from map(self._samples, resampler.resample(None))
 
     def _resampler(self, frame: AudioFrame) -> av.AudioResampler:
         channels = frame.layout.nb_channels
@@ -268,10 +200,12 @@ class _Converter:
             raise InvalidAudioError(f"a sample rate of {frame.sample_rate} Hz cannot be decoded")
         if channels > self._limit:
             raise InvalidAudioError(f"{channels} channels; at most {self._limit} can be decoded")
-        if self._layout is None:
-            self._layout, self.channels = frame.layout.name, channels
+        if self._mono:
+            self._layout = "mono" if channels in _FFMPEG_MIXES else frame.layout.name
+        elif self._layout is None:
+            self._layout, self._channels = frame.layout.name, channels
         return av.AudioResampler(
-            "flt",
+            "flt",  # PyAV's arrays of planar frames crash the process from 8 channels on
             self._layout,
             SAMPLE_RATE,
             frame_size=_CHUNK_SAMPLES,
@@ -279,11 +213,49 @@ class _Converter:
             options={"rematrix_maxval": "1"},
         )
 
+    def _samples(self, frame: AudioFrame) -> NDArray[np.float32]:
+        samples = _samples(frame)
+        if self._channels < samples.shape[1]:
+            samples = samples.mean(axis=1, keepdims=True)
+        return samples
+
+    def _silence(self, seconds: float) -> Iterator[NDArray[np.float32]]:
+        """In chunks, because a header may ask for years of it."""
+        samples = round(seconds * SAMPLE_RATE)
+        for start in range(0, samples, _CHUNK_SAMPLES):
+            size = min(_CHUNK_SAMPLES, samples - start)
+            yield np.zeros((size, self._channels), dtype=np.float32)
+
+
+class _Clock:
+    """What the container says about when frames begin."""
+
+    def __init__(self) -> None:
+        self._rate: int | None = None
+        self._next: float | None = None
+
+    def missing_before(self, frame: AudioFrame) -> float:
+        """Seconds between the end of all frames so far and this one, or 0.0 if they are few."""
+        # Times start anew with every link of a chained Ogg, which brings its tags. Raw AAC and MP3
+        # are timed as if all of it had the rate it begins with.
+        self._rate = self._rate or frame.sample_rate
+        if frame.metadata or frame.sample_rate != self._rate:
+            self._next = None
+            return 0.0
+        begin: float | None = frame.time
+        expected = begin if self._next is None else self._next
+        if expected is None:
+            return 0.0
+        ahead = 0.0 if begin is None else begin - expected
+        missing = ahead if ahead > GAP_SECONDS else 0.0
+        self._next = expected + missing + frame.samples / frame.sample_rate
+        return missing
+
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
-    """The frame's interleaved samples, flat, finite, in [-1, 1]."""
-    samples: NDArray[np.float32] = frame.to_ndarray()[0]
-    if not np.isfinite(samples).all():
-        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    np.clip(samples, -1.0, 1.0, out=samples)
-    return samples
+    """The frame's samples, (samples, channels), finite, in [-1, 1]."""
+    flat: NDArray[np.float32] = frame.to_ndarray()[0]
+    if not np.isfinite(flat).all():
+        flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
+    np.clip(flat, -1.0, 1.0, out=flat)
+    return flat.reshape(-1, frame.layout.nb_channels)

@@ -1,8 +1,23 @@
-"""What FFmpeg may try on the bytes of strangers: nothing that opens a second file."""
+"""Bytes of strangers -> an open container and its stream of sound.
+
+FFmpeg may try only what is listed here, and nothing that opens a second file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
 import av
+import av.error
+
+from asr_diarization.errors import AudioTooLongError, InvalidAudioError, OutOfMemoryError
+from asr_diarization.signatures import first_look
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
 FORMATS = (
     "3gp", "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv",
@@ -22,3 +37,104 @@ CODECS = (
     *sorted(name for name in av.codecs_available if name.startswith("pcm_")),
 )  # fmt: skip
 """Decoders that may run. Video decoders may not, not even to look at a cover picture."""
+
+_LARGEST_FRAME_SAMPLES = 1_000_000
+"""A codec frame holds at most some 200,000 samples (TTA, one second at 192 kHz)."""
+
+_OPTIONS = {
+    "format_whitelist": ",".join(FORMATS),
+    "codec_whitelist": ",".join(CODECS),
+    # Empty: not even `file` and `data`, so no header can make FFmpeg open a path or an address.
+    "protocol_whitelist": "",
+}
+
+# What PyAV raises besides its own errors when a header makes no sense to it.
+_DECODING_ERRORS = (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, RuntimeError)
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The container and the stream to decode; errors meanwhile are the file's fault.
+
+    Raises:
+        InvalidAudioError: `file` is empty, is no audio, or whatever is done with it fails.
+        OutOfMemoryError: this machine cannot hold what is done with it.
+    """
+    with (
+        _open(file) as container,
+        _as_invalid_audio(
+            f"this {format_of(container)} file is damaged, or of a kind that FFmpeg cannot convert"
+        ),
+    ):
+        yield container, _audio_stream(container)
+
+
+@contextmanager
+def _as_invalid_audio(message: str) -> Iterator[None]:
+    """Turn whatever PyAV raises into the errors this project promises.
+
+    FFmpeg's own words ("Invalid argument" for a format that is not listed) stay in the cause.
+    """
+    try:
+        yield
+    except (AudioTooLongError, InvalidAudioError):
+        raise
+    except _DECODING_ERRORS as error:
+        raise InvalidAudioError(message) from error
+    except MemoryError as error:
+        raise OutOfMemoryError("the decoded recording does not fit into memory") from error
+
+
+def _open(file: BinaryIO) -> InputContainer:
+    head = file.read(40)
+    file.seek(0)
+    if not head:
+        raise InvalidAudioError("the audio is empty (0 bytes)")
+    with _as_invalid_audio(f"not audio that FFmpeg can decode: {first_look(head)}"):
+        container: InputContainer = av.open(
+            file,
+            mode="r",
+            container_options=_OPTIONS,
+            metadata_errors="replace",
+            io_open=_refuse_reference,
+        )
+    return container
+
+
+def _refuse_reference(url: str, *_: object) -> NoReturn:
+    """Third lock, behind the two whitelists: demuxers ask here before they open a second file."""
+    raise InvalidAudioError(f"the file refers to another one ({url[:80]!r}); send one recording")
+
+
+def format_of(container: InputContainer) -> str:
+    """FFmpeg's name of the container."""
+    name: str = container.format.name
+    return name.partition(",")[0]
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    """The stream a player would choose among those we may decode, ready to decode."""
+    streams = [s for s in container.streams.audio if _decoder(s) in CODECS]
+    if not streams:
+        raise InvalidAudioError(_no_stream(container))
+    best = container.streams.best("audio")
+    stream = best if best in streams else streams[0]
+    # Audio packets are too small to share out; threads cost more than they bring.
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_samples": str(_LARGEST_FRAME_SAMPLES)}
+    return stream
+
+
+def _decoder(stream: AudioStream) -> str | None:
+    return stream.codec_context.name if stream.codec_context else None
+
+
+def _no_stream(container: InputContainer) -> str:
+    if container.streams.audio:
+        names = ", ".join(_decoder(s) or "unknown" for s in container.streams.audio)
+        return (
+            f"the audio in this {format_of(container)} file has a codec that is not read: {names}"
+        )
+    kinds = " and ".join(sorted({s.type for s in container.streams}))
+    holds = f"only {kinds}" if kinds else "nothing at all"
+    return f"no audio stream in this {format_of(container)} file: it contains {holds}"

@@ -197,11 +197,20 @@ def test_surround_sound_keeps_every_voice():
     assert spectrum[600] == max(spectrum)  # speech is in the centre
 
 
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 9, 10, 11, 12, 16, 20, 24, 32])
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_microphones_without_names_become_their_mean(count, rate):
+    waveform = decode(wav([tone(100 * (i + 1), 1, rate) for i in range(count)], rate))
+    spectrum = np.abs(np.fft.rfft(waveform)) * 2 / len(waveform)
+    assert spectrum[100 * (1 + np.arange(count))] == pytest.approx(0.5 / count, rel=0.05)
+
+
 @pytest.mark.parametrize("count", range(1, 9))
 def test_channels_apart(count):
     voices = [tone(200 * (i + 1)) for i in range(count)]
     channels = decode_channels(wav(voices), max_seconds=10)
-    assert channels.shape == (count, SAMPLE_RATE)
+    assert np.shape(channels) == (count, SAMPLE_RATE)
+    assert all(channel.flags.c_contiguous and channel.flags.writeable for channel in channels)
     assert np.allclose(channels, voices, atol=1e-6)
     assert decode(wav(voices)).shape == (SAMPLE_RATE,)
 
@@ -242,7 +251,7 @@ def test_no_number_spoils_what_is_resampled_only_around_it():
 def test_the_limit_is_inclusive():
     data = wav([tone(440, 2)])
     assert len(decode(data, max_seconds=2)) == 2 * SAMPLE_RATE
-    assert decode_channels(data, max_seconds=float("inf")).shape == (1, 2 * SAMPLE_RATE)
+    assert np.shape(decode_channels(data, max_seconds=float("inf"))) == (1, 2 * SAMPLE_RATE)
     with pytest.raises(AudioTooLongError) as caught:
         decode(data, max_seconds=1.9)
     assert str(caught.value) == (

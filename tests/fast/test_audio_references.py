@@ -12,7 +12,7 @@ import av
 import pytest
 from quicktime_files import alias, movie
 
-from asr_diarization import audio
+from asr_diarization import containers
 from asr_diarization.audio import SAMPLE_RATE, decode_audio
 from asr_diarization.errors import InvalidAudioError
 
@@ -84,7 +84,7 @@ def test_a_playlist_is_refused_and_what_it_names_stays_closed(secret, opened, sc
 def test_each_lock_holds_alone(opened, stream, script, allow):
     data = script.format("secret.wav").encode()
     names = ("protocol_whitelist", "format_whitelist")
-    locks = ({}, *({name: audio._OPTIONS[name]} for name in names))
+    locks = ({}, *({name: containers._OPTIONS[name]} for name in names))
     for lock in locks:
         try:
             av.open(stream(data), container_options=allow | lock).close()
@@ -99,7 +99,7 @@ def test_each_lock_holds_alone(opened, stream, script, allow):
 def test_the_third_lock(opened):
     data = HLS.format("secret.wav").encode()
     with pytest.raises(InvalidAudioError, match=r"refers to another one \('secret.wav'\)"):
-        av.open(NamedBytes(data), io_open=audio._refuse_reference)
+        av.open(NamedBytes(data), io_open=containers._refuse_reference)
     assert not opened()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,18 @@ def test_a_quiet_voice_is_no_leak():
     quiet = 0.05 * B
     _, kept = without_leaks(np.stack((talk([(0, SECONDS)]), quiet)))
     assert (kept[np.abs(quiet) > 0] != 0).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (without_leaks, (A,) * 8)]
+)
+def test_nothing_is_copied(function, voices):
+    channels = tuple(np.array(voice, dtype=np.float32) for voice in voices)
+    tracemalloc.start()
+    function(channels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000  # of 1.9 MB each
 
 
 def test_mixing():
