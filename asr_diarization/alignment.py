@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_diarization.caches import Cache
-from asr_diarization.whisper import Decoder
+from asr_diarization.whisper import Decoder, Watched
 
 FRAME_SECONDS = 0.02
 MEDIAN_FRAMES = 7
@@ -50,14 +50,14 @@ def token_starts(  # noqa: PLR0913, PLR0917  what one pass of the decoder needs
     tokens = torch.full((len(rows), longest), end, device=decoder.device)
     for i, row in enumerate(rows):
         tokens[i, : len(row)] = torch.tensor(row, device=decoder.device)
-    record: dict[int, list[Tensor]] = {layer: [] for layer, _ in heads}
-    decoder(tokens, torch.zeros_like(tokens[:, 0]), cache, length=longest, record=record)
-    attention = torch.stack([record[layer][0][:, head] for layer, head in heads], dim=1).float()
+    watch = {layer: Watched([head for at, head in heads if at == layer]) for layer, _ in heads}
+    decoder(tokens, torch.zeros_like(tokens[:, 0]), cache, length=longest, watch=watch)
+    attention = torch.cat([w.attention for w in watch.values() if w.attention is not None], dim=1)
     starts: list[Sequence[float]] = [[] for _ in texts]
     for i, window in enumerate(cache.order):
         begin = len(prefixes[window]) - 1
         end_of_text = begin + 1 + len(texts[window])
-        said = attention[i, :, begin:end_of_text, : max(1, frames[window])]
+        said = attention[i, :, begin:end_of_text, : max(1, frames[window])].float()
         starts[window] = (first_frames(_cost(said)) * FRAME_SECONDS).tolist()
     return starts
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from asr_diarization.errors import ModelLoadError
 
+MULTILINGUAL_VOCABULARY = 51865
+"""OpenAI's own criterion: smaller vocabularies are those of the English-only models."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -25,7 +28,10 @@ class Fit:
 
 def fit_of_config(name: str, config: Mapping[str, Any], generation: Mapping[str, Any]) -> Fit:
     """From `config.json` and `generation_config.json`: no weights are needed."""
-    is_multilingual = generation.get("is_multilingual", True) and generation.get("lang_to_id")
+    # Old generation configs do not say it; OpenAI's own criterion always works.
+    is_multilingual = generation.get(
+        "is_multilingual", config["vocab_size"] >= MULTILINGUAL_VOCABULARY
+    )
     return Fit(
         name,
         vocabulary=config["vocab_size"],
@@ -52,8 +58,14 @@ def check_fit(model: Fit, assistant: Fit) -> None:
     """
     expected, found = asdict(model), asdict(assistant)
     for what in expected:
-        if what != "name" and expected[what] != found[what]:
+        is_said = _is_said(expected[what]) and _is_said(found[what])
+        if what != "name" and is_said and expected[what] != found[what]:
             raise ModelLoadError(
                 f"ASSISTANT_MODEL {assistant.name} does not fit ASR_MODEL {model.name}: "
                 f"{what.replace('_', ' ')} {found[what]} against {expected[what]}"
             )
+
+
+def _is_said(value: object) -> bool:
+    """Whether a configuration told all of it."""
+    return not (isinstance(value, tuple) and None in value)

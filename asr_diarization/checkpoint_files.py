@@ -17,8 +17,12 @@ from transformers.utils import cached_file
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
+PREFIX = "model."
+"""Of names in `WhisperForConditionalGeneration`; a bare `WhisperModel` was saved without it."""
+
+
 def load_weights(source: str, token: str | None = None) -> dict[str, Tensor]:
-    """Every tensor by name, in the type it is stored in, on the CPU.
+    """Every tensor by its name in the whole model, in the type it is stored in, on the CPU.
 
     Args:
         source: hub id or directory.
@@ -27,6 +31,12 @@ def load_weights(source: str, token: str | None = None) -> dict[str, Tensor]:
     Raises:
         OSError: there is no such checkpoint, or it may not be read.
     """
+    weights = _stored(source, token)
+    is_bare = "encoder.conv1.weight" in weights
+    return {PREFIX + name: t for name, t in weights.items()} if is_bare else weights
+
+
+def _stored(source: str, token: str | None) -> dict[str, Tensor]:
     if single := _find(source, SINGLE, token):
         return dict(load_file(single))
     if index := _find(source, INDEX, token):

@@ -31,15 +31,15 @@ LOOP_CHECK_TOKENS = 16
 class Drafter(Protocol):
     """Guesses what the model will say."""
 
-    def begin(self, rows: Rows) -> None:
-        """Get ready for rows that hold their prefixes only."""
-
     def draft(self, rows: Rows) -> Tensor:
         """Guesses at each row's next tokens: (rows, k), k from 0 to `MAX_DRAFT`."""
         ...
 
-    def learn(self, rows: Rows, accepted: Tensor, drafted: int) -> None:
-        """Of `drafted` guesses, how many were right in each row, (rows,); `rows` has them now."""
+    def learn(self, rows: Rows, accepted: Tensor, judged: Tensor) -> None:
+        """How many of each row's guesses were right, of how many before its end; both (rows,).
+
+        `rows` has them now.
+        """
 
     def remove(self, row: int) -> None:
         """The last row takes the place of `row`."""
@@ -100,24 +100,25 @@ class BatchDecoder:
             cache: of the encoded windows, one per prefix; its rows change places.
             prefixes: forced first tokens of each row.
             temperature: 0 takes the likeliest token; above, tokens are drawn.
-            seed: of the draws.
+            seed: of the draws, which do not depend on the rows beside.
             drafter: guesses ahead; changes the time it takes, not the tokens.
         """
         rows = Rows(prefixes, cache, self.rules)
-        generator = torch.Generator(self.decoder.device).manual_seed(seed)
+        device = self.decoder.device
+        generators = [torch.Generator(device).manual_seed(seed) for _ in prefixes]
         results: dict[int, Decoded] = {}
         step = CapturedSteps(self.decoder, cache) if self._capture else partial(self._step, cache)
         self._read_prefixes(rows)
-        if drafter is not None:
-            drafter.begin(rows)
         while rows:
             drafted = drafter.draft(rows) if drafter is not None else rows.last()[:, :0]
             scores = self._look(rows, drafted, step)
-            tokens, log_probabilities = _choose(scores, temperature, generator)
+            drawing = [generators[window] for window in cache.order[: len(rows)]]
+            tokens, log_probabilities = _choose(scores, temperature, drawing)
             right = (tokens[:, :-1] == drafted).long().cumprod(dim=1).sum(dim=1)
             said = rows.append(tokens, log_probabilities, right + 1)
             if drafter is not None:
-                drafter.learn(rows, right, drafted.shape[1])
+                ended = said <= right  # what was guessed behind an end counts for nothing
+                drafter.learn(rows, right.minimum(said), said.where(ended, drafted.shape[1]))
             self._collect(rows, said, results, drafter)
         return [results[window] for window in range(len(prefixes))]
 
@@ -179,12 +180,16 @@ class BatchDecoder:
 
 
 def _choose(
-    scores: Tensor, temperature: float, generator: torch.Generator
+    scores: Tensor, temperature: float, generators: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """A token for each (..., vocabulary) and its log-probability."""
+    """A token for each of (rows, new, vocabulary) and its log-probability."""
     if temperature:
-        flat = torch.softmax(scores / temperature, dim=-1).flatten(0, -2)
-        tokens = torch.multinomial(flat, 1, generator=generator).view(scores.shape[:-1])
+        chances = torch.softmax(scores / temperature, dim=-1)
+        drawn = [
+            torch.multinomial(row, 1, generator=generator)
+            for row, generator in zip(chances, generators, strict=True)
+        ]
+        tokens = torch.stack(drawn).squeeze(-1)
     else:
         tokens = scores.argmax(dim=-1)
     chosen = scores.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)

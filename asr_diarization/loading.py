@@ -49,16 +49,21 @@ class Checkpoint:
     encoder_fingerprint: str
     """Equal for checkpoints with the same encoder weights."""
 
-    def encode(self, waveforms: Sequence[Waveform]) -> Tensor:
-        """(rows, frames, width) for waveforms of at most 30 s, padded with silence.
+    def encode(self, waveforms: Sequence[Waveform]) -> list[Tensor]:
+        """(frames, width) for each waveform of at most 30 s, with silence behind it.
 
-        Whisper was trained on 30 s, and that is what an accelerator gets. On a CPU, where the
-        encoder is most of the work, eight seconds of silence behind the longest waveform must do.
+        Whisper was trained on 30 s, and that is what an accelerator gets, all at once. On a CPU,
+        where the encoder is most of the work and a batch saves nothing, each waveform is encoded by
+        itself and eight seconds of silence must do.
         """
-        frames = self.size.max_frames
-        if self.decoder.device.type == "cpu":
-            frames = min(frames, max(map(frames_of, waveforms)) + SILENT_FRAMES)
-        return self.encoder(self.features(waveforms, frames))
+        most = self.size.max_frames
+        if self.decoder.device.type != "cpu":
+            return list(self.encoder(self.features(waveforms, most)))
+        lengths = [min(most, frames_of(waveform) + SILENT_FRAMES) for waveform in waveforms]
+        return [
+            self.encoder(self.features([waveform], frames))[0]
+            for waveform, frames in zip(waveforms, lengths, strict=True)
+        ]
 
 
 def choose_device(setting: str) -> torch.device:
@@ -95,7 +100,7 @@ def load_whisper(
     Raises:
         ModelLoadError: it is not there, not Whisper, or may not be read; the message says which.
     """
-    from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor
+    from transformers import AutoConfig
 
     from asr_diarization.checkpoint_files import load_weights
 
@@ -110,8 +115,8 @@ def load_whisper(
         parts = Parts(
             config,
             _generation_config(source, config, token),
-            AutoTokenizer.from_pretrained(source, token=token),
-            WhisperFeatureExtractor.from_pretrained(source, token=token),
+            _tokenizer(source, token),
+            _extractor(source, config, token),
             load_weights(source, token),
         )
         return build_checkpoint(source, parts, device, how)
@@ -127,6 +132,28 @@ def _generation_config(source: str, config: Any, token: str | None) -> Any:
         return GenerationConfig.from_pretrained(source, token=token)
     except OSError:
         return GenerationConfig.from_model_config(config)
+
+
+def _tokenizer(source: str, token: str | None) -> Any:
+    """The checkpoint's own; what transformers 5 writes, 4 reads from `tokenizer.json` alone."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.utils import cached_file
+
+    try:
+        return AutoTokenizer.from_pretrained(source, token=token)
+    except (AttributeError, ValueError):  # a list where a dictionary was; a class of another name
+        path = cached_file(source, "tokenizer.json", token=token)
+        return PreTrainedTokenizerFast(tokenizer_file=path)
+
+
+def _extractor(source: str, config: Any, token: str | None) -> Any:
+    """The checkpoint's own; transformers 5 keeps it in a file that 4 does not know."""
+    from transformers import WhisperFeatureExtractor
+
+    try:
+        return WhisperFeatureExtractor.from_pretrained(source, token=token)
+    except OSError:
+        return WhisperFeatureExtractor(feature_size=config.num_mel_bins)
 
 
 def build_checkpoint(name: str, parts: Parts, device: torch.device, how: Precision) -> Checkpoint:

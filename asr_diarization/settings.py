@@ -31,7 +31,9 @@ def read_settings(kind: type[Settings], given: Mapping[str, Any] | None = None) 
 
 
 def _complaint(fault: Any) -> str:
-    name, value = str(fault["loc"][0]).upper(), reprlib.repr(fault["input"])
+    name = str(fault["loc"][0]).upper()
+    is_secret = "KEY" in name or "TOKEN" in name
+    value = "that" if is_secret else reprlib.repr(fault["input"])
     if fault["type"] == "string_pattern_mismatch":
         return f"{name} must be {DEVICES}, not {value}"
     if fault["type"] == "literal_error":

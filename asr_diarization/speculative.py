@@ -7,13 +7,16 @@ its own. Which it is, the weights say, not the name.
 
 from __future__ import annotations
 
+import operator
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from asr_diarization.assistant_fit import Fit, check_fit, spelled_languages
+from asr_diarization.audio import Waveform
 from asr_diarization.caches import MAX_DRAFT, Cache
 from asr_diarization.loading import Checkpoint
 from asr_diarization.rows import Rows
@@ -25,6 +28,9 @@ WARM_UP_STEPS = 4
 """Steps that guess and do not guess in turn, to learn what both cost."""
 PROBE_STEPS = 64
 """So many steps after giving up, one guess finds out whether it would pay now."""
+PROBE_BACKOFF = 4
+"""Each time it did not, the next one is so many times as far away: an assistant that has to hear a
+new batch first is no cheap thing to ask."""
 PROBE_DRAFT = 2
 FORGETTING = 0.9
 """Weight of the past at each step, in costs and in acceptance."""
@@ -60,6 +66,25 @@ def _fit(checkpoint: Checkpoint) -> Fit:
     )
 
 
+def cache_maker(
+    assistant: Checkpoint, encoded: Sequence[Tensor] | None, waveforms: Sequence[Waveform]
+) -> Callable[[Sequence[int]], Cache]:
+    """What makes an assistant's cache of some of a batch's windows.
+
+    Args:
+        assistant: the one that will guess.
+        encoded: the windows as it hears them; None if it has to encode them itself.
+        waveforms: the windows.
+    """
+
+    def make_cache(windows: Sequence[int]) -> Cache:
+        if encoded is None:
+            return assistant.decoder.new_cache(assistant.encode([waveforms[i] for i in windows]))
+        return assistant.decoder.new_cache([encoded[i] for i in windows])
+
+    return make_cache
+
+
 class DraftPolicy:
     """How many tokens to guess, by what guesses have been worth and have cost so far.
 
@@ -76,6 +101,7 @@ class DraftPolicy:
         self._looks: tuple[float, ...] = (0.0,) * 5
         """Weighted sums of 1, k, k^2, seconds, k x seconds."""
         self._slope = 0.0
+        self._next_probe, self._probe_distance = PROBE_STEPS, PROBE_STEPS
 
     def stats(self) -> dict[str, object]:
         """What was done, JSON-ready."""
@@ -92,7 +118,11 @@ class DraftPolicy:
         if self.steps < WARM_UP_STEPS:
             return 0 if self.steps % 2 else FIRST_DRAFT
         best = max(range(MAX_DRAFT + 1), key=self.tokens_per_second)
-        return PROBE_DRAFT if not best and self.steps % PROBE_STEPS == 0 else best
+        if best or self.steps < self._next_probe:
+            return best
+        self._probe_distance *= PROBE_BACKOFF
+        self._next_probe = self.steps + self._probe_distance
+        return PROBE_DRAFT
 
     def tokens_per_second(self, length: int) -> float:
         """What a row is expected to gain when `length` tokens are guessed."""
@@ -101,16 +131,29 @@ class DraftPolicy:
         return tokens / max(1e-9, length * self._draft_seconds + self._look_seconds(length))
 
     def learn(
-        self, accepted: list[int], drafted: int, draft_seconds: float, look_seconds: float
+        self,
+        accepted: Sequence[int],
+        judged: Sequence[int],
+        drafted: int,
+        draft_seconds: float,
+        look_seconds: float,
     ) -> None:
-        """What one step has shown; `accepted` has a number for each row."""
+        """What one step has shown.
+
+        Args:
+            accepted: how many of each row's guesses were right.
+            judged: of how many, those before the row's end.
+            drafted: how many were made for each row.
+            draft_seconds: what making them took.
+            look_seconds: what looking at them took.
+        """
         self.steps += 1
         self.row_steps += len(accepted)
-        self.drafted += drafted * len(accepted)
+        self.drafted += sum(judged)
         self.accepted += sum(accepted)
         if drafted:
             self._right = FORGETTING * self._right + sum(accepted) / len(accepted)
-            wrong = sum(one < drafted for one in accepted) / len(accepted)
+            wrong = sum(map(operator.lt, accepted, judged)) / len(accepted)
             self._wrong = FORGETTING * self._wrong + wrong
             each = draft_seconds / drafted
             known = self._draft_seconds or each
@@ -130,58 +173,68 @@ class DraftPolicy:
 class AssistantDrafter:
     """Guesses with an assistant's decoder; one for each batch."""
 
-    def __init__(self, decoder: Decoder, cache: Cache, policy: DraftPolicy) -> None:
-        """`cache` is the assistant's, of the same windows in the same rows as the model's."""
-        self._decoder, self._cache, self._policy = decoder, cache, policy
-        self._read = torch.zeros(cache.rows, dtype=torch.long, device=decoder.device)
-        """How many of each row's tokens its cache holds."""
-        self._draft_seconds, self._drafted_at = 0.0, 0.0
+    def __init__(
+        self, decoder: Decoder, make_cache: Callable[[Sequence[int]], Cache], policy: DraftPolicy
+    ) -> None:
+        """`make_cache` gives the assistant's cache of some of the batch's windows, in this order.
 
-    def begin(self, rows: Rows) -> None:
-        """Read the prefixes."""
-        longest = int(rows.lengths.max())
-        self._decoder(
-            rows.tokens[:, :longest], torch.zeros_like(rows.lengths), self._cache, length=longest
-        )
-        self._read = rows.lengths.clone()
+        It is called when the first guess is wanted: one that has given up costs nothing.
+        """
+        self._decoder, self._make_cache, self._policy = decoder, make_cache, policy
+        self._cache: Cache | None = None
+        self._read = torch.zeros(0, dtype=torch.long, device=decoder.device)
+        """How many of each row's tokens the cache holds."""
+        self._count, self._draft_seconds, self._drafted_at = 0, 0.0, 0.0
 
     def draft(self, rows: Rows) -> Tensor:
         """The assistant's own greedy tokens, under the same rules: (rows, k)."""
+        self._count = self._policy.length()
+        if self._count and self._cache is None:
+            self._cache = self._listen(rows)
         began = time.perf_counter()
-        count = self._policy.length()
-        guesses = self._guess(rows, count) if count else rows.last()[:, :0]
+        guesses = self._guess(rows, self._cache) if self._cache and self._count else rows.last()
         self._drafted_at = time.perf_counter()
         self._draft_seconds = self._drafted_at - began
-        return guesses
+        return guesses[:, : self._count]
 
-    def learn(self, rows: Rows, accepted: Tensor, drafted: int) -> None:
+    def learn(self, rows: Rows, accepted: Tensor, judged: Tensor) -> None:
         """Tell the policy how the guesses went, and forget the wrong ones."""
-        self._read = torch.minimum(self._read, rows.lengths - 1)
-        right = accepted.tolist()
+        if self._cache is not None:
+            self._read = torch.minimum(self._read, rows.lengths - 1)
+        right, of = accepted.tolist(), judged.tolist()
         look_seconds = time.perf_counter() - self._drafted_at
-        self._policy.learn(right, drafted, self._draft_seconds, look_seconds)
+        self._policy.learn(right, of, self._count, self._draft_seconds, look_seconds)
 
     def remove(self, row: int) -> None:
         """The last row takes the place of `row`."""
-        last = len(self._read) - 1
-        self._cache.swap_rows(row, last)
-        self._read[row] = self._read[last]
-        self._read = self._read[:last]
+        if self._cache is not None:
+            last = len(self._read) - 1
+            self._cache.swap_rows(row, last)
+            self._read[row] = self._read[last]
+            self._read = self._read[:last]
 
-    def _guess(self, rows: Rows, count: int) -> Tensor:
+    def _listen(self, rows: Rows) -> Cache:
+        """A cache of the rows that are left, holding all that they have said."""
+        cache = self._make_cache(rows.cache.order[: len(rows)])
+        longest = int(rows.lengths.max())
+        self._decoder(
+            rows.tokens[:, :longest], torch.zeros_like(rows.lengths), cache, length=longest
+        )
+        self._read = rows.lengths.clone()
+        return cache
+
+    def _guess(self, rows: Rows, cache: Cache) -> Tensor:
         missed = int((rows.lengths - self._read).max().clamp(min=1))
         back = torch.arange(min(missed, int(rows.lengths.min())), 0, -1, device=rows.tokens.device)
         unread = rows.tokens.gather(1, rows.lengths.unsqueeze(1) - back)
         guesses = unread[:, :0]
         state = rows.state
-        for _ in range(count):
+        for _ in range(self._count):
             end = rows.lengths + guesses.shape[1]
-            hidden = self._decoder(
-                unread, end - unread.shape[1], self._cache, length=int(end.max())
-            )[:, -1]
-            scores = rows.rules.apply(self._decoder.scores(hidden), state)
+            hidden = self._decoder(unread, end - unread.shape[1], cache, length=int(end.max()))
+            scores = rows.rules.apply(self._decoder.scores(hidden[:, -1]), state)
             unread = scores.argmax(dim=-1, keepdim=True)
             state = rows.rules.advance(state, unread[:, 0])
             guesses = torch.cat([guesses, unread], dim=1)
-        self._read = rows.lengths + count - 1
+        self._read = rows.lengths + self._count - 1
         return guesses

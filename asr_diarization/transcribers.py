@@ -27,6 +27,7 @@ from asr_diarization.segments import build_segments, text_tokens
 from asr_diarization.speculative import (
     AssistantDrafter,
     DraftPolicy,
+    cache_maker,
     check_assistant,
     share_encoder,
 )
@@ -96,11 +97,13 @@ class WhisperTranscriber:
         """Refuse what this checkpoint cannot do, before any work is done.
 
         Raises:
-            InvalidParameterError: an unknown language, or a translation by an English-only model.
+            InvalidParameterError: an unknown language, a translation by an English-only model, or a
+                prompt that is no plain text.
         """
         vocabulary = self._model.vocabulary
         if parameters.language is not None:
             vocabulary.language_code(parameters.language)
+        self._prompt(parameters)
         if parameters.task == "translate" and not vocabulary.is_multilingual:
             raise InvalidParameterError(
                 f"task='translate' needs a multilingual model; {self._model.name} knows English "
@@ -194,13 +197,13 @@ class WhisperTranscriber:
         return opening.language_probabilities
 
     def _drafter(
-        self, waveforms: Sequence[Waveform], encoded: Tensor, policy: DraftPolicy
+        self, waveforms: Sequence[Waveform], encoded: Sequence[Tensor], policy: DraftPolicy
     ) -> AssistantDrafter:
         assistant = self._assistant
         assert assistant is not None
-        if assistant.encoder is not self._model.encoder:
-            encoded = assistant.encode(waveforms)
-        return AssistantDrafter(assistant.decoder, assistant.decoder.new_cache(encoded), policy)
+        shared = encoded if assistant.encoder is self._model.encoder else None
+        make_cache = cache_maker(assistant, shared, waveforms)
+        return AssistantDrafter(assistant.decoder, make_cache, policy)
 
     def _decode(
         self,

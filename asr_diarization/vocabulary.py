@@ -59,6 +59,7 @@ class Vocabulary:
         if is_multilingual is None:
             is_multilingual = no_timestamps >= FIRST_MULTILINGUAL_NO_TIMESTAMPS
         start = config.decoder_start_token_id or id_of("<|startoftranscript|>")
+        end = config.eos_token_id or id_of("<|endoftext|>")
         languages = getattr(config, "lang_to_id", None)
         if languages is None:
             between = range(start + 1, id_of("<|translate|>"))
@@ -68,7 +69,7 @@ class Vocabulary:
             tasks = {task: id_of(f"<|{task}|>") for task in ("transcribe", "translate")}
         return cls(
             start=start,
-            end=config.eos_token_id,
+            end=end[0] if isinstance(end, list) else end,
             previous=no_timestamps - 2,
             no_speech=no_timestamps - 1,
             no_timestamps=no_timestamps,
@@ -106,9 +107,18 @@ class Vocabulary:
         return [*head, self.start, self.languages[language or "en"], self.tasks[task]]
 
     def encode_prompt(self, text: str, limit: int) -> list[int]:
-        """Token ids of a prompt, the last `limit` of them."""
-        ids = self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
-        return list(ids)[-limit:]
+        """Token ids of a prompt, the last `limit` of them.
+
+        Raises:
+            InvalidParameterError: it holds marks that steer the decoder, such as `<|en|>`.
+        """
+        ids = list(self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"])
+        if marks := [token for token in ids if token >= self.end]:
+            mark = self.tokenizer.convert_ids_to_tokens(marks[0])
+            raise InvalidParameterError(
+                f"initial_prompt must be plain text; it holds {mark!r}, which steers the decoder"
+            )
+        return ids[-limit:]
 
     def text(self, tokens: Iterable[int]) -> str:
         """What text tokens spell; anything from the end token upwards is left out."""

@@ -10,14 +10,15 @@ Shapes: `rows` windows, `new` tokens per row in one call, `frames` of 20 ms, `wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from asr_diarization.caches import MAX_DRAFT, Cache
+from asr_diarization.caches import MAX_DRAFT, Cache, Sound
 from asr_diarization.precision import Linear, Precision, make_linear
 
 Weights = Mapping[str, Tensor]
@@ -48,6 +49,15 @@ class Norm:
     def __call__(self, x: Tensor) -> Tensor:
         """`x`, normalised."""
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias)
+
+
+@dataclass(slots=True)
+class Watched:
+    """Heads of a layer, and where they have looked."""
+
+    heads: list[int]
+    attention: Tensor | None = None
+    """(rows, heads, new, frames) of the last call."""
 
 
 class _Loader:
@@ -164,20 +174,24 @@ class Decoder:
         self._norm = load.norm("model.decoder.layer_norm")
         self._vocabulary = make_linear(self._embeddings, None, dtype=how.decoder, int8=how.int8)
 
-    def new_cache(self, encoded: Tensor, positions: int | None = None) -> Cache:
-        """A cache for as many rows as `encoded` (rows, frames, width) has."""
-        encoded = encoded.to(self._how.decoder)
-        memories = [
-            layer.cross_memory(encoded).unflatten(-1, (2, self.size.heads, -1))
-            for layer in self._layers
-        ]
+    def new_cache(self, encoded: Sequence[Tensor], positions: int | None = None) -> Cache:
+        """A cache with a row for each of `encoded`, (frames, width) as the encoder gives them."""
+        padded = pad_sequence(list(encoded), batch_first=True).to(self._how.decoder)
         kind = self._how.cross_attention
-        keys = [m[:, :, 0].transpose(1, 2).to(kind).contiguous() for m in memories]
-        values = [m[:, :, 1].transpose(1, 2).to(kind).contiguous() for m in memories]
+        keys, values = [], []
+        for layer in self._layers:  # one by one: all at once would take the memory twice
+            memory = layer.cross_memory(padded).to(kind).unflatten(-1, (2, self.size.heads, -1))
+            key, value = memory.permute(2, 0, 3, 1, 4)
+            keys.append(key.contiguous())
+            values.append(value.contiguous())
         positions = (positions or self.size.max_positions) + MAX_DRAFT
-        shape = (len(self._layers), len(encoded), positions)
-        own = encoded.new_zeros(*shape, 2 * self.size.width)
-        return Cache(own, keys, values)
+        shape = (len(self._layers), len(padded), positions)
+        own = padded.new_zeros(*shape, 2 * self.size.width)
+        lengths = torch.tensor([len(row) for row in encoded], device=padded.device)
+        is_behind = torch.arange(padded.shape[1], device=padded.device) >= lengths.unsqueeze(1)
+        behind = torch.zeros(is_behind.shape, dtype=kind, device=padded.device)
+        behind = behind.masked_fill_(is_behind, float("-inf"))[:, None, None]
+        return Cache(own, keys, values, behind if is_behind.any() else None)
 
     def __call__(
         self,
@@ -185,7 +199,7 @@ class Decoder:
         positions: Tensor,
         cache: Cache,
         length: int,
-        record: dict[int, list[Tensor]] | None = None,
+        watch: Mapping[int, Watched] | None = None,
     ) -> Tensor:
         """What the decoder makes of new tokens, before the vocabulary: (rows, new, width).
 
@@ -194,7 +208,7 @@ class Decoder:
             positions: (rows,) where each row's first new token stands.
             cache: written at the new positions.
             length: how much of the cache to look at; more than every row's last new position.
-            record: layer -> a list that receives its cross-attention, (rows, heads, new, frames).
+            watch: whose cross-attention is kept, by layer.
         """
         rows, new = tokens.shape
         places = positions.unsqueeze(1) + torch.arange(new, device=tokens.device)
@@ -207,13 +221,8 @@ class Decoder:
         x = self._embeddings[tokens] + self._positions[known]
         for i, layer in enumerate(self._layers):
             x = x + self._attend_own(layer, x, cache.own[i], slots, mask)
-            x = x + self._attend_encoder(
-                layer,
-                x,
-                cache.keys[i][:rows],
-                cache.values[i][:rows],
-                None if record is None else record.get(i),
-            )
+            sound = cache.sound(i, rows)
+            x = x + self._attend_encoder(layer, x, sound, watch.get(i) if watch else None)
             x = layer.feedforward(x)
         return self._norm(x)
 
@@ -235,24 +244,24 @@ class Decoder:
         return layer.own.out(mixed.transpose(1, 2).flatten(2))
 
     def _attend_encoder(
-        self,
-        layer: _DecoderLayer,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        record: list[Tensor] | None,
+        self, layer: _DecoderLayer, x: Tensor, sound: Sound, watched: Watched | None
     ) -> Tensor:
         q = (
             layer.cross_query(layer.cross_norm(x))
             .unflatten(-1, (self.size.heads, -1))
             .transpose(1, 2)
         )
-        q = q.to(keys.dtype)
-        if record is None and keys.device.type != "cpu":
-            mixed = F.scaled_dot_product_attention(q, keys, values, scale=1.0)
+        q = q.to(sound.keys.dtype)
+        if watched is None and q.device.type != "cpu":
+            mixed = F.scaled_dot_product_attention(
+                q, sound.keys, sound.values, attn_mask=sound.behind, scale=1.0
+            )
         else:  # a CPU's fused attention is slower than the two products when there are few queries
-            attention = torch.softmax(q @ keys.transpose(-1, -2), dim=-1)
-            if record is not None:
-                record.append(attention)
-            mixed = attention @ values
+            scores = q @ sound.keys.transpose(-1, -2)
+            if sound.behind is not None:
+                scores += sound.behind
+            attention = torch.softmax(scores, dim=-1)
+            if watched is not None:
+                watched.attention = attention[:, watched.heads]
+            mixed = attention @ sound.values
         return layer.cross_out(mixed.to(x.dtype).transpose(1, 2).flatten(2))

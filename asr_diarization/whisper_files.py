@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from asr_diarization.assistant_fit import MULTILINGUAL_VOCABULARY
 from asr_diarization.ctranslate2_files import ModelFile, read_model_file
 from asr_diarization.errors import ModelLoadError
 
-MULTILINGUAL_VOCABULARY = 51865
-"""OpenAI's own criterion: smaller vocabularies are those of the English-only models."""
 MAX_TOKENS = 448
 TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
 """`<|0.00|>` to `<|30.00|>`, in the order of their ids."""

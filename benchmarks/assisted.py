@@ -30,6 +30,7 @@ from asr_diarization.rows import Decoded
 from asr_diarization.speculative import (
     AssistantDrafter,
     DraftPolicy,
+    cache_maker,
     check_assistant,
     share_encoder,
 )
@@ -52,7 +53,7 @@ WINDOWS = 8
 class Source:
     """Encoded windows of one batch size, and which recording each is from."""
 
-    batches: list[Tensor]
+    batches: list[list[Tensor]]
     waveforms: list[list[Waveform]]
     encode_seconds: float
 
@@ -195,9 +196,9 @@ class Bench:
         assistant = self._assistant
         assert assistant is not None
         for encoded, waveforms in zip(source.batches, source.waveforms, strict=True):
-            own = assistant.encoder is not self._model.encoder
-            heard = assistant.encode(waveforms) if own else encoded
-            yield AssistantDrafter(assistant.decoder, assistant.decoder.new_cache(heard), policy)
+            shared = encoded if assistant.encoder is self._model.encoder else None
+            make_cache = cache_maker(assistant, shared, waveforms)
+            yield AssistantDrafter(assistant.decoder, make_cache, policy)
 
     def _decode(self, source: Source, drafters: Iterator[Drafter] | None) -> list[Decoded]:
         decoded: list[Decoded] = []

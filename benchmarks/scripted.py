@@ -31,23 +31,20 @@ class ScriptedDrafter:
         self._scripts = [[*script, end] for script in scripts]
         self._end, self._probability, self._policy = end, probability, policy
         self._random = random.Random(seed)  # noqa: S311  no secret
-        self._drafted_at = 0.0
-
-    def begin(self, rows: Rows) -> None:
-        """Nothing to get ready."""
+        self._count, self._drafted_at = 0, 0.0
 
     def draft(self, rows: Rows) -> Tensor:
         """Guesses at each row's next tokens: (rows, k)."""
-        count = self._policy.length()
+        count = self._count = self._policy.length()
         guesses = [self._guess(rows, row, count) for row in range(len(rows))] if count else []
         drafted = torch.tensor(guesses, dtype=torch.long).view(len(rows), count)
         self._drafted_at = time.perf_counter()
         return drafted.to(rows.tokens.device)
 
-    def learn(self, rows: Rows, accepted: Tensor, drafted: int) -> None:  # noqa: ARG002
+    def learn(self, rows: Rows, accepted: Tensor, judged: Tensor) -> None:  # noqa: ARG002
         """Tell the policy; guesses have cost nothing."""
-        right = accepted.tolist()
-        self._policy.learn(right, drafted, 0.0, time.perf_counter() - self._drafted_at)
+        looked = time.perf_counter() - self._drafted_at
+        self._policy.learn(accepted.tolist(), judged.tolist(), self._count, 0.0, looked)
 
     def remove(self, row: int) -> None:
         """It asks the cache which window a row is."""

@@ -74,7 +74,11 @@ def stock_table(name: str, recording: Recording) -> str:
     def mine(*, assisted: bool) -> str:
         encoded = ours.encoder(features)
         cache = ours.decoder.new_cache(encoded)
-        drafter = AssistantDrafter(helper.decoder, helper.decoder.new_cache(encoded), DraftPolicy())
+        drafter = AssistantDrafter(
+            helper.decoder,
+            lambda windows: helper.decoder.new_cache(encoded[list(windows)]),
+            DraftPolicy(),
+        )
         decoder = BatchDecoder(ours.decoder, ours.vocabulary)
         prefix = ours.vocabulary.prefix("en", "transcribe")
         (found,) = decoder.decode(cache, [prefix], drafter=drafter if assisted else None)

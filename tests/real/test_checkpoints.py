@@ -7,7 +7,9 @@ from dataclasses import fields
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from asr_diarization.checkpoint_files import SINGLE, load_weights
 from asr_diarization.loading import load_whisper
 
 pytestmark = pytest.mark.real
@@ -22,6 +24,39 @@ def vocabulary_of(directory):
     """All ids of a checkpoint."""
     loaded = load_whisper(str(directory), CPU, "float32").vocabulary
     return {f.name: getattr(loaded, f.name) for f in fields(loaded) if f.name != "tokenizer"}
+
+
+def test_ends_are_found_in_lists_and_in_the_tokenizer(published, copied):
+    full = json.loads((published / GENERATION).read_text())
+    for end in ([full["eos_token_id"]], None):
+        (copied / GENERATION).write_text(json.dumps(full | {"eos_token_id": end}))
+        assert vocabulary_of(copied) == vocabulary_of(published)
+
+
+def test_a_model_saved_without_its_head_has_the_same_weights(published, copied):
+    whole = load_weights(str(published))
+    (copied / SINGLE).unlink()
+    save_file({n.removeprefix("model."): t for n, t in whole.items()}, copied / SINGLE)
+    found = load_weights(str(copied))
+    assert set(found) == set(whole)
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_what_transformers_5_writes_is_read_by_both(published, copied):
+    """There special tokens are a list, and the features' settings are in another file."""
+    (copied / GENERATION).write_bytes((published / GENERATION).read_bytes())
+    settings = json.loads((published / "tokenizer_config.json").read_text())
+    for name in ("tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json"):
+        (copied / name).unlink()
+    settings["extra_special_tokens"] = settings.pop("additional_special_tokens")
+    settings["tokenizer_class"] = "TokenizersBackend"
+    del settings["added_tokens_decoder"]
+    (copied / "tokenizer_config.json").write_text(json.dumps(settings))
+    features = copied / "preprocessor_config.json"
+    inner = json.loads(features.read_text())
+    features.unlink()
+    (copied / "processor_config.json").write_text(json.dumps({"feature_extractor": inner}))
+    assert vocabulary_of(copied) == vocabulary_of(published)
 
 
 @pytest.fixture(params=["whisper-base", "whisper-tiny.en"])

@@ -263,6 +263,24 @@ def test_in_int8_a_row_does_not_hang_on_the_rows_beside_it(models_dir, waveforms
         assert alone.tokens == together[row].tokens
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_what_is_heard_does_not_hang_on_the_windows_beside_it(models_dir, waveforms, temperature):
+    """Each is encoded at its own length, and draws for itself."""
+    checkpoint = load_whisper(str(models_dir / "whisper-base"), CPU, "float32")
+    vocabulary, decode = (
+        checkpoint.vocabulary,
+        BatchDecoder(checkpoint.decoder, checkpoint.vocabulary),
+    )
+    encoded = checkpoint.encode(waveforms[2:7])
+    assert len({len(one) for one in encoded}) > 1
+    prefixes = [vocabulary.prefix(code, "transcribe") for code in LANGUAGES[2:7]]
+    new_cache = checkpoint.decoder.new_cache
+    together = decode.decode(new_cache(encoded), prefixes, temperature)
+    for one, prefix, expected in zip(encoded, prefixes, together, strict=True):
+        (alone,) = decode.decode(new_cache([one]), [prefix], temperature)
+        assert alone.tokens == expected.tokens
+
+
 @pytest.mark.parametrize(("largest", "zero", "allowed"), [(127, 128, 0.03), (63, 64, 0.05)])
 def test_an_int8_product_takes_each_vector_by_itself(monkeypatch, largest, zero, allowed):
     monkeypatch.setattr(precision, "LARGEST", largest)  # half a byte: for processors without VNNI

@@ -11,6 +11,7 @@ from oracle import load
 from texts import likeness, words
 
 from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.errors import InvalidParameterError
 from asr_diarization.transcribers import WhisperTranscriber, _unheard
 from asr_diarization.vad import SileroDetector
 from asr_diarization.windows import Stretch, Window, WindowRules, cut_windows, find_speech
@@ -25,7 +26,7 @@ DIALOGUE = "dialogues/d1_1min_2spk"
 
 @pytest.fixture(scope="module")
 def transcriber(models_dir):
-    """In float32, where a row does not depend on the rows beside it."""
+    """In float32."""
     return WhisperTranscriber(load(models_dir / "whisper-base").ours)
 
 
@@ -69,6 +70,13 @@ def test_recordings_that_share_a_batch_do_not_mix(transcriber, data_dir):
         assert [s.start for s in segments] == pytest.approx([s.start for s in alone], abs=0.05)
         assert all(0 <= s.start <= s.end <= window.end for s in segments)
     assert [segments[0].language for segments in together] == ["en", "fr", "en", "es"]
+
+
+@pytest.mark.parametrize("mark", ["<|endoftext|>", "<|startofprev|>", "<|ja|>", "<|1.00|>"])
+def test_a_prompt_cannot_steer_the_decoder(transcriber, mark):
+    with pytest.raises(InvalidParameterError, match="initial_prompt must be plain text"):
+        transcriber.check(InferenceConfig(initial_prompt=f"Names {mark} and more"))
+    transcriber.check(InferenceConfig(initial_prompt="Names < | and > more |"))
 
 
 @pytest.mark.parametrize("seconds", [8.0, 15.0, 28.0])
