@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Waveform: TypeAlias = NDArray[np.float32]
 """Shape (samples,), mono, 16 kHz, in [-1, 1]."""
 
+Encoded: TypeAlias = bytes | BinaryIO
+"""A whole file as it was sent; one that lies on a disk need not be in memory as well."""
+
 SAMPLE_RATE = 16_000
 """What Whisper and pyannote were trained on."""
 
@@ -59,14 +62,14 @@ _CHUNK_SAMPLES = 32_768
 CPU time of decoding, because Python is called for each."""
 
 
-def decode_audio(data: bytes, *, max_seconds: float) -> Waveform:
+def decode_audio(data: Encoded, *, max_seconds: float) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
     Several channels become their mean; 5.1 and 7.1 sound is mixed by FFmpeg's coefficients, scaled
     so that it cannot clip. Samples that are no numbers become 0. Of a truncated or damaged file,
     whatever can be decoded is returned.
 
-    Peak memory is 4 bytes per sample returned (230 MB per hour) beside `data`.
+    Peak memory is 4 bytes per sample returned (230 MB per hour).
 
     Raises:
         InvalidAudioError: `data` is empty, is no audio, or holds not one sample.
@@ -76,7 +79,7 @@ def decode_audio(data: bytes, *, max_seconds: float) -> Waveform:
     return _decode(data, max_seconds=max_seconds, mono=True)[0]
 
 
-def decode_channels(data: bytes, *, max_seconds: float) -> tuple[Waveform, ...]:
+def decode_channels(data: Encoded, *, max_seconds: float) -> tuple[Waveform, ...]:
     """Decode like `decode_audio`, but keep the channels apart: all of one length.
 
     Peak memory is 230 MB per hour and channel; more than two may last `2 * max_seconds` together.
@@ -101,20 +104,27 @@ def check_audio(file: BinaryIO) -> None:
         pass
 
 
-def count_channels(data: bytes) -> int:
+def count_channels(data: Encoded) -> int:
     """How many channels the headers say there are; 0 when they do not.
 
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with opened(io.BytesIO(data)) as (_, stream):
+    with opened(_file(data)) as (_, stream):
         channels: int = stream.codec_context.channels
     return channels
 
 
-def _decode(data: bytes, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
+def _file(data: Encoded) -> BinaryIO:
+    if isinstance(data, bytes):
+        return io.BytesIO(data)
+    data.seek(0)
+    return data
+
+
+def _decode(data: Encoded, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
     """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
-    with opened(io.BytesIO(data)) as (container, stream):
+    with opened(_file(data)) as (container, stream):
         # realloc moves pages instead of copying them, so that growing never doubles the memory.
         rows: list[bytearray] = []
         for chunk in _Converter(mono=mono).convert(_frames(container, stream)):

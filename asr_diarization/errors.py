@@ -53,3 +53,8 @@ class ModelLoadError(AsrDiarizationError, RuntimeError):
 
 class DeployError(AsrDiarizationError, RuntimeError):
     """The host of endpoints refused, or an endpoint does not do what it should."""
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, as one sentence."""
+    return " ".join(str(error).split())

@@ -12,12 +12,14 @@ from typing import BinaryIO
 from asr_diarization import channels
 from asr_diarization.audio import (
     SAMPLE_RATE,
+    Encoded,
     Waveform,
     check_audio,
     count_channels,
     decode_audio,
     decode_channels,
 )
+from asr_diarization.clustering import speaker_bounds
 from asr_diarization.confidence import with_confidence
 from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
@@ -78,14 +80,14 @@ class Pipeline:
 
     def __call__(
         self,
-        audio: bytes,
+        audio: Encoded,
         parameters: InferenceConfig | None = None,
         on_progress: OnProgress = ignore_progress,
     ) -> Transcript:
         """Who said what, when, in `audio`.
 
         Args:
-            audio: a whole file, in any container FFmpeg knows.
+            audio: a whole file, in any container FFmpeg knows: its bytes, or open for reading.
             parameters: what the caller wants; defaults if None.
             on_progress: called after every batch; what it raises stops the work.
 
@@ -104,7 +106,7 @@ class Pipeline:
             ) from error
 
     def _transcribe(
-        self, audio: bytes, parameters: InferenceConfig, on_progress: OnProgress
+        self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcript:
         self._check(parameters)
         known = self._known_voices(parameters)
@@ -178,11 +180,12 @@ class Pipeline:
             voices[known.name] = self._diarizer.voice(spoken)
         return voices
 
-    def _decode(self, audio: bytes, parameters: InferenceConfig) -> tuple[Waveform, ...]:
+    def _decode(self, audio: Encoded, parameters: InferenceConfig) -> tuple[Waveform, ...]:
         """One waveform, or one for each channel where each is somebody's."""
         limit, wish = self._settings.max_audio_seconds, parameters.channels
-        may_separate = parameters.diarize and wish != "mix"
-        must_separate = may_separate and wish == "separate"
+        must_separate = parameters.diarize and wish == "separate"
+        fewest, most = speaker_bounds(parameters)
+        may_separate = parameters.diarize and wish == "auto" and fewest <= 2 <= most
         if not must_separate and count_channels(audio) != 2:
             return (decode_audio(audio, max_seconds=limit),)
         found = decode_channels(audio, max_seconds=limit)

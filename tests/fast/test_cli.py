@@ -8,8 +8,8 @@ import sys
 import pytest
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
-from asr_diarization import cli
-from asr_diarization.errors import ModelLoadError
+from asr_diarization import cli, transcribe_cli
+from asr_diarization.errors import ModelLoadError, OutOfMemoryError
 from asr_diarization.formats import FORMATS
 from config import InferenceConfig
 from diarization_utils import Turn
@@ -23,7 +23,7 @@ def transcriber(monkeypatch):
     """The transcriber of the pipeline that the command line will load."""
     fake = ScriptedTranscriber(SAID)
     ready = pipeline(fake, ScriptedDiarizer(TURNS))
-    monkeypatch.setattr(cli, "load_pipeline", lambda settings: ready)
+    monkeypatch.setattr(transcribe_cli, "load_pipeline", lambda settings: ready)
     return fake
 
 
@@ -70,6 +70,71 @@ def test_a_bad_file_is_reported_and_stops_no_other(transcriber, call, tmp_path, 
     assert [line.split(": ")[0] for line in complaints] == files[:3]
 
 
+def test_one_that_does_not_fit_into_memory_stops_no_other(monkeypatch, transcriber, call, capsys):
+    ready = transcribe_cli.load_pipeline(None)
+
+    def too_small(audio, *rest):
+        if audio.name.endswith("large.wav"):
+            raise OutOfMemoryError("not enough memory")
+        return ready(audio, *rest)
+
+    monkeypatch.setattr(transcribe_cli, "load_pipeline", lambda _: too_small)
+    large = call.with_name("large.wav")
+    large.write_bytes(call.read_bytes())
+    assert cli.main(["transcribe", str(large), str(call)]) == 1
+    shown = capsys.readouterr()
+    assert f"{large}: not enough memory\n" in shown.err
+    assert "How are you?" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--output", "{out}"], "several recordings would be written to {out}/call.txt"),
+        (["--format", "json"], "several JSON documents"),
+        (["--json", "{out}"], "--json takes one recording"),
+        (["--output", "{call}/below"], "--output {call}/below: Not a directory"),
+    ],
+)
+def test_what_would_be_lost_is_refused_before_the_work(
+    transcriber, call, tmp_path, capsys, options, complaint
+):
+    twin = tmp_path / "elsewhere" / "call.flac"
+    files = [call] if "{call}" in complaint else [call, twin]
+    names = {"out": tmp_path / "out", "call": call}
+    given = [option.format(**names) for option in options]
+    assert cli.main(["transcribe", *map(str, files), *given]) == 2
+    assert complaint.format(**names) in capsys.readouterr().err
+    assert transcriber.calls == []
+
+
+def test_a_transcript_that_cannot_be_written_is_reported(transcriber, call, tmp_path, capsys):
+    target = tmp_path / "missing" / "call.json"
+    assert cli.main(["transcribe", str(call), "--json", str(target)]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(f"{call}: {target}: No such file or directory\n")
+
+
+def test_known_speakers_may_be_given_one_by_one(call):
+    options = cli._parser().parse_args(
+        [
+            "transcribe",
+            str(call),
+            "--known-speakers",
+            f"Ann={call}",
+            "--known-speakers",
+            f"Bo={call}",
+        ]
+    )
+    assert [known["name"] for known in options.known_speakers] == ["Ann", "Bo"]
+
+
+def test_a_recording_behind_known_speakers_is_told_where_to_stand(call, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["transcribe", "--known-speakers", f"Ann={call}", str(call)])
+    assert "recordings to transcribe go before this option" in capsys.readouterr().err
+
+
 def test_options_are_the_fields_of_inference_config():
     options = cli._parser()._subparsers._group_actions[0].choices["transcribe"]._actions
     names = {action.dest for action in options} - {"help", "files", "format", "output", "json"}
@@ -105,7 +170,7 @@ def test_a_model_that_does_not_load_is_one_sentence_and_no_start(monkeypatch, ca
     def refuse(settings):
         raise ModelLoadError("cannot load x:\nit is not there")
 
-    monkeypatch.setattr(cli, "load_pipeline", refuse)
+    monkeypatch.setattr(transcribe_cli, "load_pipeline", refuse)
     assert cli.main(["transcribe", str(call)]) == 2
     assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+import wave
 
+import numpy as np
 import pytest
 from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
@@ -112,6 +115,47 @@ def test_fewer_speakers_than_wanted_are_named(wishes, warning):
     warnings = run(wav(4.0), wishes).warnings
     assert [w[: len(warning or "")] for w in warnings] == ([warning] if warning else [])
     assert run(wav(4.0), InferenceConfig()).warnings == ()
+
+
+def two_channels(seconds=20):
+    """A call: one side makes a noise in even seconds, the other in odd ones."""
+    talks = np.arange(seconds * 16000) // 16000 % 2
+    noise = np.random.default_rng(0).normal(0, 3000, (2, len(talks)))
+    sides = (noise * (talks == [[0], [1]])).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(sides.T.tobytes())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "heard_apart"),
+    [
+        ({}, 2),
+        ({"num_speakers": 2}, 2),
+        ({"max_speakers": 4}, 2),
+        ({"num_speakers": 3}, 1),
+        ({"max_speakers": 1}, 1),
+        ({"min_speakers": 3}, 1),
+        ({"num_speakers": 3, "channels": "separate"}, 2),
+        ({"channels": "mix"}, 1),
+    ],
+)
+def test_a_call_is_taken_for_one_unless_more_or_fewer_people_are_said_to_talk(wishes, heard_apart):
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
+    assert run(two_channels(), InferenceConfig(**wishes)).stats["channels"] == heard_apart
+
+
+def test_a_file_that_is_open_need_not_be_in_memory(tmp_path):
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(4.0))
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
+    with path.open("rb") as file:
+        file.read(1000)  # wherever it stands
+        assert run(file).segments == run(path.read_bytes()).segments
 
 
 def test_assisted_decoding_needs_an_assistant():

@@ -1,0 +1,196 @@
+"""`transcribe`: recordings on disk, and where their transcripts go."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import sys
+import types
+import typing
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic.fields import FieldInfo
+
+from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, one_line
+from asr_diarization.formats import FORMATS, to_json
+from asr_diarization.payloads import parse_parameters
+from asr_diarization.progress import Progress
+from asr_diarization.settings import read_settings
+from config import InferenceConfig, ModelSettings
+from diarization_utils import Transcript
+
+if TYPE_CHECKING:  # what is heavy, or may be what the doctor is to find broken
+    from tqdm import tqdm
+
+    from asr_diarization.pipeline import Pipeline
+
+EXIT_OK, EXIT_SOME_FAILED = 0, 1
+BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
+
+
+def add_transcribe(commands: typing.Any) -> None:
+    """The subcommand, with an option for every parameter of a request."""
+    transcribe = commands.add_parser(
+        "transcribe",
+        help="transcribe recordings",
+        description="Transcribe recordings in any format FFmpeg knows; a bad file stops no other.",
+    )
+    transcribe.set_defaults(run=_transcribe)
+    transcribe.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    transcribe.add_argument(
+        "--format", choices=FORMATS, default="text", help="what to write (default: text)"
+    )
+    transcribe.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write one file per recording here, not to stdout",
+    )
+    transcribe.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the full JSON here as well (one recording)"
+    )
+    _add_parameters(transcribe.add_argument_group("parameters of the request"))
+
+
+def _add_parameters(group: argparse._ArgumentGroup) -> None:
+    """One option for every field of `InferenceConfig`, of the same name."""
+    for name, field in InferenceConfig.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        text = (field.description or "").replace("`", "").replace("%", "%%").split("\n")[0]
+        if name == "known_speakers":
+            text = "people to recognise, each by a recording of 1 to 30 s of their voice"
+            group.add_argument(
+                option,
+                nargs="+",
+                action="extend",
+                type=_known_speaker,
+                help=text,
+                metavar="NAME=FILE",
+            )
+        elif field.annotation is bool:
+            group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            group.add_argument(option, help=text, metavar=_metavar(field))
+
+
+def _known_speaker(given: str) -> dict[str, str]:
+    name, sign, path = given.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not NAME=FILE (recordings to transcribe go before this option)"
+        )
+    try:
+        audio = base64.b64encode(Path(path).read_bytes()).decode()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{given!r}: {error.strerror}") from error
+    return {"name": name, "audio": audio}
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = typing.get_args(field.annotation)
+    if typing.get_origin(field.annotation) is typing.Literal:
+        return "|".join(map(str, choices))
+    kinds = [kind for kind in choices if kind is not types.NoneType] or [field.annotation]
+    return {int: "N", float: "SECONDS"}.get(kinds[0], "TEXT")
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in InferenceConfig.model_fields}
+    parameters, warnings = parse_parameters({k: v for k, v in given.items() if v is not None})
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    _check_targets(options)
+    pipeline = load_pipeline(read_settings(ModelSettings))
+    failed = 0
+    for path in options.files:
+        try:
+            _write(_transcribe_file(pipeline, path, parameters), path, options)
+        except (AsrDiarizationError, OSError) as error:
+            print(f"{path}: {_complaint(error, path)}", file=sys.stderr)
+            failed += 1
+    return EXIT_SOME_FAILED if failed else EXIT_OK
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Refuse what could only be found out to be lost after the work is done.
+
+    Raises:
+        InvalidParameterError: transcripts would overwrite each other, or cannot be written.
+    """
+    several, suffix = len(options.files) > 1, FORMATS[options.format][0]
+    if several and options.json is not None:
+        raise InvalidParameterError("--json takes one recording; use --format json --output DIR")
+    if options.output is None:
+        if several and suffix == "json":
+            raise InvalidParameterError(
+                "several JSON documents in a row are no JSON; write them with --output DIR"
+            )
+        return
+    stems = Counter(path.stem for path in options.files)
+    if clash := next((stem for stem, times in stems.items() if times > 1), None):
+        raise InvalidParameterError(
+            f"several recordings would be written to {options.output / clash}.{suffix}; "
+            "transcribe them one by one, or rename one"
+        )
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidParameterError(f"--output {options.output}: {error.strerror}") from error
+
+
+def load_pipeline(settings: ModelSettings) -> Pipeline:
+    """Every model that `settings` name; only here are the libraries imported.
+
+    Raises:
+        ModelLoadError: as `assembly.load_pipeline`.
+    """
+    from asr_diarization import assembly
+
+    return assembly.load_pipeline(settings)
+
+
+def _transcribe_file(pipeline: Pipeline, path: Path, parameters: InferenceConfig) -> Transcript:
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm] = {}
+
+    def show(progress: Progress) -> None:
+        if progress.stage not in bars:
+            bars[progress.stage] = tqdm(
+                total=100, desc=f"{path.name}: {progress.stage}", bar_format=BAR, leave=False
+            )
+        bar = bars[progress.stage]
+        bar.update(100 * progress.done / progress.total - bar.n)
+
+    try:
+        with path.open("rb") as audio:
+            transcript = pipeline(audio, parameters, show)
+    finally:
+        for bar in bars.values():
+            bar.close()
+    for warning in transcript.warnings:
+        print(f"{path}: warning: {warning}", file=sys.stderr)
+    return transcript
+
+
+def _write(transcript: Transcript, path: Path, options: argparse.Namespace) -> None:
+    suffix, form = FORMATS[options.format]
+    text = form(transcript, path.stem)
+    if options.json is not None:
+        full = json.dumps(to_json(transcript), ensure_ascii=False, indent=2)
+        options.json.write_text(full + "\n", encoding="utf-8")
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        (options.output / f"{path.stem}.{suffix}").write_text(text, encoding="utf-8")
+
+
+def _complaint(error: Exception, path: Path) -> str:
+    """The error as one sentence, without the file's name where that stands before it."""
+    if isinstance(error, OSError):
+        other = f"{error.filename}: " if error.filename not in (None, str(path), path) else ""
+        return f"{other}{error.strerror or error}"
+    return one_line(error)
