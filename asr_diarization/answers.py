@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from asr_diarization.errors import (
     AudioTooLongError,
@@ -18,7 +20,9 @@ from asr_diarization.errors import (
     InvalidRequestError,
 )
 from asr_diarization.queueing import ShuttingDownError
-from asr_diarization.uploads import UploadTimeoutError
+from asr_diarization.upload_errors import NoRoomError, UploadTimeoutError
+
+logger = logging.getLogger("asr_diarization.server")
 
 STATUS: Mapping[type[Exception], int] = {
     UploadTimeoutError: 408,
@@ -29,6 +33,7 @@ STATUS: Mapping[type[Exception], int] = {
     CancelledError: 499,
     ClientDisconnect: 499,
     MemoryError: 503,
+    NoRoomError: 503,
     ShuttingDownError: 503,
 }
 """Children are answered as their nearest parent here; anything else is 500, and our fault."""
@@ -63,6 +68,18 @@ def message_of(error: Exception) -> str:
     if status == 500 or not str(error):
         return "out of memory" if status == 503 else INTERNAL
     return str(error)
+
+
+def record_error(scope: Scope, error: Exception) -> None:
+    """Let the request's line in the log name `error`, and show where ours happened.
+
+    The line tells the status the caller was told, which in a stream comes after a 200.
+    """
+    log = scope["state"]["log"]
+    log["error"], log["status"] = type(error).__name__, status_of(error)
+    if log["status"] == 500:
+        fields = {"request_id": log["request_id"]}
+        logger.error("failed", exc_info=error, extra={"fields": fields})
 
 
 def error_body(path: str, error: Exception) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class PyannoteDiarizer:
             raise ModelLoadError(
                 f"{source} is not a speaker-diarization pipeline (DIARIZATION_MODEL)"
             )
+        self._device = device
         self._pipeline.to(device)
         respect_given_numbers(self._pipeline.clustering)
         _quicken(self._pipeline, device)
@@ -71,8 +73,24 @@ class PyannoteDiarizer:
         on_progress: OnProgress = ignore_progress,
     ) -> Diarization:
         """Who speaks when, after a second look at each turn; empty when nobody does."""
-        found = self.first_look(waveform, parameters, on_progress)
-        return look_again(found, waveform, self._voice)
+        with self._own_stream():
+            found = self.first_look(waveform, parameters, on_progress)
+
+            def voice(sound: Waveform) -> NDArray[np.float32]:
+                on_progress(Progress("diarize", 1.0, 1.0))
+                vector: NDArray[np.float32] = self._voice(sound)
+                return vector
+
+            looked = look_again(found, waveform, voice)
+        on_progress(Progress("diarize", 1.0, 1.0))
+        return looked
+
+    def _own_stream(self) -> AbstractContextManager[Any]:
+        """On CUDA, work that need not wait for what the transcriber has queued."""
+        if self._device.type != "cuda":
+            return nullcontext()
+        own: AbstractContextManager[Any] = torch.cuda.stream(torch.cuda.Stream(self._device))
+        return own
 
     def voice(self, waveform: Waveform) -> tuple[float, ...]:
         """The vector of one speaker, like those of `Diarization.embeddings`."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from asr_diarization.answers import dumped
+from asr_diarization.answers import dumped, record_error
 
 KEEP_ALIVE_SECONDS = 10.0
 """Proxies close connections on which nothing happens."""
@@ -63,6 +63,7 @@ class EventStream(Response):
         except Exception as error:
             if not started:
                 raise
+            record_error(scope, error)
             await _send(send, self._on_error(error))
         finally:
             producing.cancel()

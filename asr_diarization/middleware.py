@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr_diarization.answers import error_response
+from asr_diarization.answers import error_response, record_error
 from asr_diarization.metrics import Metrics
 
 logger = logging.getLogger("asr_diarization.server")
@@ -83,18 +83,17 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as error:  # the outermost place that still knows the id
-            fields["error"] = type(error).__name__
-            logger.exception("failed", extra={"fields": {"request_id": request_id}})
+        except Exception as error:  # noqa: BLE001  the outermost place that still knows the id
+            record_error(scope, error)
             if status == 0:
                 await error_response(scope["path"], error)(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "other")
-            self._metrics.answered(route, status, seconds)
-            line = {"method": scope["method"], "path": route, "status": status}
+            line = {"method": scope["method"], "path": route, "status": status, **fields}
+            self._metrics.answered(route, line["status"], seconds)
             line["seconds"] = round(seconds, 3)
-            logger.info("request", extra={"fields": {**line, **fields}})
+            logger.info("request", extra={"fields": line})
 
 
 def _request_id(given: str | None) -> str:

@@ -17,12 +17,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from asr_diarization.answers import dumped, error_body
 from asr_diarization.errors import InvalidParameterError, InvalidRequestError
 from asr_diarization.events import Emit, EventStream, event
 from asr_diarization.formats import FORMATS, to_diarized_json, to_text, to_verbose_json
 from asr_diarization.openapi import (
+    MODEL_RESPONSES,
     MODELS_RESPONSE,
     OPENAI_BODY,
     OPENAI_ERRORS,
@@ -75,6 +77,12 @@ def openai_routes(service: Service) -> APIRouter:
     @router.get("/models", responses={200: MODELS_RESPONSE, 401: OPENAI_ERRORS[401]})
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model]}
+
+    @router.get("/models/{name:path}", responses=MODEL_RESPONSES)
+    async def one_model(name: str) -> dict[str, Any]:
+        if name != model["id"]:
+            raise HTTPException(404, f"there is no model {name!r} here, only {model['id']!r}")
+        return model
 
     return router
 

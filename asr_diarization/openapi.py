@@ -177,6 +177,12 @@ OPENAI_RESPONSE = {
         "text/event-stream": {"schema": _TEXT},
     },
 }
+_MODEL = _object({"id": _TEXT, "object": _TEXT, "created": {"type": "integer"}, "owned_by": _TEXT})
+MODEL_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _json(_MODEL, "The one model."),
+    401: OPENAI_ERRORS[401],
+    404: _json(_OPENAI_ERROR, "There is no model of that name."),
+}
 MODELS_RESPONSE = _json(_object({"object": _TEXT, "data": {"type": "array"}}), "The one model.")
 
 

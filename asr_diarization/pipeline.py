@@ -24,7 +24,7 @@ from asr_diarization.confidence import with_confidence
 from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
 from asr_diarization.memory import is_out_of_memory
-from asr_diarization.progress import OnProgress, ignore_progress
+from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.voices import (
     attributed,
     decode_voice,
@@ -112,6 +112,7 @@ class Pipeline:
         known = self._known_voices(parameters)
         clock = _Clock()
         waveforms = self._decode(audio, parameters)
+        on_progress(Progress("decode", 1, 1, waveforms=waveforms))
         clock.lap("decode")
         windows = [self._windows(waveform, parameters) for waveform in waveforms]
         clock.lap("find_speech")

@@ -2,13 +2,16 @@
 
 With `Accept: text/event-stream` the answer is a stream of events, each with JSON as its data:
 
+    event: waveform     {"duration": seconds, "peaks": [[...]]}    what it looks like, once decoded
     event: progress     {"stage": "diarize", "done": 0.5, "total": 1.0}   after every batch
     event: segment      {"start", "end", "text", "words": [...]}   newly transcribed, no speaker yet
     event: transcript   the same JSON as without streaming         the last event, or
     event: error        {"error": sentence, "type": name, "status": number}
 
-Stages are `queue` (only if others come first: `total` of them), `diarize` and `transcribe`, in this
-order, the last two side by side on an accelerator; `done / total` of each grows to 1. An error that
+Peaks are the loudest sample, 0 to 1, of each of at most 4000 equal parts: one list, or one for each
+channel that is heard apart. Stages are `queue` (only if others come first: `total` of them),
+`decode`, `diarize` and `transcribe`, in this order, the last two side by side on an accelerator;
+`done / total` of each grows to 1. An error that
 is known before the first event (a bad parameter, a full queue, no audio) has its own status and no
 stream. Lines that begin with a colon keep the connection open. Closing it cancels the work.
 """
@@ -21,6 +24,7 @@ from asr_diarization.answers import dumped, error_body, status_of
 from asr_diarization.events import Emit, EventStream, event
 from asr_diarization.formats import to_json, to_segment
 from asr_diarization.openapi import ERRORS, PREDICT_BODY, PREDICT_PARAMETERS, PREDICT_RESPONSE
+from asr_diarization.peaks import picture_of
 from asr_diarization.progress import Progress
 from asr_diarization.service import Service
 from asr_diarization.uploads import Upload
@@ -57,6 +61,8 @@ def predict_routes(service: Service) -> APIRouter:
 def _stream(service: Service, request: Request, upload: Upload) -> EventStream:
     async def produce(emit: Emit) -> None:
         def tell(progress: Progress) -> None:
+            if progress.waveforms:
+                emit(event(picture_of(progress.waveforms), "waveform"))
             data = {"stage": progress.stage, "done": progress.done, "total": progress.total}
             emit(event(data, "progress"))
             for segment in progress.segments:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from asr_diarization.audio import Waveform
 from diarization_utils import Segment
 
 
@@ -13,11 +14,13 @@ class Progress:
     """How far a stage has come: `done` of `total`, in whatever the stage counts."""
 
     stage: str
-    """`diarize` or `transcribe`."""
+    """`decode`, `diarize` or `transcribe`."""
     done: float
     total: float
     segments: tuple[Segment, ...] = ()
     """What was newly transcribed, its speakers not yet known."""
+    waveforms: tuple[Waveform, ...] = field(default=(), repr=False, compare=False)
+    """What was decoded, with that stage: one, or one for each channel heard apart."""
 
 
 OnProgress = Callable[[Progress], None]

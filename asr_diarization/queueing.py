@@ -21,12 +21,16 @@ LONGEST_RETRY_SECONDS = 600
 class ShuttingDownError(BusyError):
     """The server stops; another one, or the next one, will answer."""
 
+    def __init__(self, message: str = "the server is shutting down; try again in a moment") -> None:
+        super().__init__(message)
+
 
 class Job:
     """A piece of work, from its place in the queue to its end."""
 
-    def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
+    def __init__(self, on_move: Callable[[int], None] = lambda _: None) -> None:
+        """`on_move` hears how many are still ahead, each time one of them has gone."""
+        self.scope, self.on_move = anyio.CancelScope(), on_move
         self.waited_seconds = 0.0
         self.is_running = False
         self.error: AsrDiarizationError | None = None
@@ -84,7 +88,7 @@ class WorkQueue:
             ShuttingDownError: no more work is taken.
         """
         if self.is_closing:
-            raise ShuttingDownError("the server is shutting down; try again in a moment")
+            raise ShuttingDownError
         if len(self._jobs) >= self._max_waiting + self._at_once:
             raise BusyError(
                 f"{self.waiting} recordings are waiting already, try again in about "
@@ -111,6 +115,9 @@ class WorkQueue:
                         return await self._in_thread(work)
         finally:
             del self._jobs[job]
+            for ahead, other in enumerate(self._jobs):
+                if not other.is_running:
+                    other.on_move(ahead)
         job.check()
         raise AssertionError("only `Job.stop` cancels the scope of a job")
 
@@ -126,7 +133,7 @@ class WorkQueue:
         self.is_closing = True
         for job in list(self._jobs):
             if not job.is_running:
-                job.stop(ShuttingDownError("the server is shutting down; try again in a moment"))
+                job.stop(ShuttingDownError())
 
     def close(self) -> None:
         """Stop everything: work under way ends at its next `check`."""

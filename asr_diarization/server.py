@@ -23,7 +23,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from asr_diarization import __version__
-from asr_diarization.answers import STATUS, error_response, status_of
+from asr_diarization.answers import STATUS, error_response, record_error, status_of
 from asr_diarization.assembly import load_pipeline
 from asr_diarization.middleware import ApiKeys, JsonLines, RequestLog
 from asr_diarization.openai_api import openai_routes
@@ -70,10 +70,12 @@ def create_app(settings: ServerSettings, pipeline: Recognizer | None = None) -> 
 
 def _add_operators_routes(app: FastAPI, service: Service) -> None:
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Alive", response_class=PlainTextResponse, tags=["operators"])
     async def health() -> PlainTextResponse:
         return PlainTextResponse("OK")
 
+    @app.head("/ready", include_in_schema=False)
     @app.get(
         "/ready",
         summary="Takes work",
@@ -114,10 +116,9 @@ def _add_page(app: FastAPI, settings: ServerSettings) -> None:
 
 def _add_error_handlers(app: FastAPI, service: Service) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        status = status_of(error)
-        request.state.log["error"] = type(error).__name__
+        record_error(request.scope, error)
         headers = {}
-        if status in (429, 503):
+        if status_of(error) in (429, 503):
             headers["Retry-After"] = str(service.queue.retry_after_seconds())
         return error_response(request.url.path, error, headers)
 
@@ -178,7 +179,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer everybody, then end."""
         queue = self._service.queue
-        queue.drain()
+        self._service.drain()
         last_call = asyncio.get_running_loop().call_later(
             self._service.settings.shutdown_seconds, queue.close
         )

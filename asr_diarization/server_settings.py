@@ -44,7 +44,7 @@ class ServerSettings(ModelSettings):
     """An upload that sends nothing for so long is given up."""
     upload_seconds: float = Field(default=900.0, gt=0)
     """An upload that takes longer in all is given up."""
-    stream_batch_size: int = Field(default=4, ge=1, le=256)
+    stream_batch_size: int = Field(default=2, ge=1, le=256)
     """Windows decoded together for callers who watch, unless they say `batch_size` themselves."""
     shutdown_seconds: float = Field(default=25.0, ge=0)
     """How long work under way may go on after a signal to stop."""

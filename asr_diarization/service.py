@@ -13,6 +13,7 @@ import anyio
 from starlette.requests import Request
 from starlette.types import Receive
 
+from asr_diarization.audio import Encoded
 from asr_diarization.errors import CancelledError
 from asr_diarization.metrics import Metrics
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
@@ -33,7 +34,7 @@ class Recognizer(Protocol):
         ...
 
     def __call__(
-        self, audio: bytes, parameters: InferenceConfig, on_progress: OnProgress
+        self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcript:
         """Who said what, when, in `audio`."""
         ...
@@ -65,7 +66,12 @@ class Service:
             CancelledError: the caller went away; work stops at the next progress.
             AsrDiarizationError: as `Pipeline`.
         """
-        job, log = Job(), request.state.log
+        ahead = 0
+
+        def move_up(left: int) -> None:
+            on_progress(Progress("queue", ahead - left, ahead))
+
+        job, log = Job(move_up), request.state.log
 
         def stop_or_tell(progress: Progress) -> None:
             job.check()
@@ -74,9 +80,8 @@ class Service:
         def work() -> T:
             began = time.perf_counter()
             if ahead:
-                on_progress(Progress("queue", ahead, ahead))
-            audio = upload.read()
-            transcript = self._pipeline(audio, upload.parameters, stop_or_tell)
+                move_up(0)
+            transcript = self._pipeline(upload.file, upload.parameters, stop_or_tell)
             result = render(transcript)
             seconds = time.perf_counter() - began
             self.metrics.transcribed(transcript.stats, job.waited_seconds, seconds)
@@ -94,11 +99,16 @@ class Service:
             await anyio.to_thread.run_sync(self._pipeline.check, upload.file, upload.parameters)
             ahead = self.queue.ahead
             if ahead:
-                on_progress(Progress("queue", 0, ahead))
+                move_up(ahead)
             async with _watching(request.receive, job):
                 return await self.queue.run(work, job)
         finally:
             upload.close()
+
+    def drain(self) -> None:
+        """Take no more work and no more uploads; what is under way goes on."""
+        self.queue.drain()
+        self.uploads.close()
 
     def for_watching(self, upload: Upload) -> Upload:
         """The same upload in smaller batches, unless the caller chose a size: progress is told,

@@ -32,7 +32,9 @@ from asr_diarization.errors import (
     InvalidRequestError,
 )
 from asr_diarization.payloads import parse_parameters, parse_payload
+from asr_diarization.queueing import ShuttingDownError
 from asr_diarization.server_settings import ServerSettings
+from asr_diarization.upload_errors import UploadTimeoutError, as_no_room
 from config import InferenceConfig
 
 SPOOL_BYTES = 2**20
@@ -48,10 +50,6 @@ UNTYPED = frozenset(
 Behind them may be audio or JSON, and the first byte tells: no audio file begins with a brace."""
 
 
-class UploadTimeoutError(AsrDiarizationError):
-    """The body did not arrive in time."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Upload:
     """A recording that has arrived, its bytes not yet looked at; close it when done."""
@@ -59,11 +57,6 @@ class Upload:
     file: BinaryIO
     parameters: InferenceConfig
     warnings: tuple[str, ...] = ()
-
-    def read(self) -> bytes:
-        """The whole recording."""
-        self.file.seek(0)
-        return self.file.read()
 
     def close(self) -> None:
         """Give memory and disk back."""
@@ -77,6 +70,14 @@ class UploadReader:
         self._settings = settings
         self._being_read = 0
         self._parsing = asyncio.Semaphore(1)  # base64 takes four times its size while parsed
+        self._limits: set[asyncio.Timeout] = set()
+        self._is_closing = False
+
+    def close(self) -> None:
+        """Refuse what is being read, and all that comes."""
+        self._is_closing = True
+        for limit in self._limits:
+            limit.reschedule(asyncio.get_running_loop().time())
 
     async def read(self, request: Request) -> Upload:
         """Read one of the four bodies; the query string fills in what the body does not say.
@@ -86,6 +87,8 @@ class UploadReader:
             AudioTooLongError: there is more of it than the settings allow.
             UploadTimeoutError: it came too slowly.
             BusyError: too many are being read.
+            ShuttingDownError: the server stops.
+            NoRoomError: it cannot be kept.
             starlette.requests.ClientDisconnect: the caller went away.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -99,7 +102,8 @@ class UploadReader:
         with _closed_on_error(file):
             if is_json or (may_be_json and file.read(64).lstrip()[:1] == b"{"):
                 async with self._parsing:
-                    return await anyio.to_thread.run_sync(self._of_json, file, query)
+                    with as_no_room():
+                        return await anyio.to_thread.run_sync(self._of_json, file, query)
             self._check_size(file)
             return Upload(file, *parse_parameters(query))
 
@@ -188,7 +192,8 @@ class UploadReader:
             )
         self._being_read += 1
         try:
-            yield
+            with as_no_room():
+                yield
         finally:
             self._being_read -= 1
 
@@ -201,13 +206,18 @@ class UploadReader:
             nonlocal received
             seconds = min(settings.upload_idle_seconds, deadline - time.monotonic())
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(0 if self._is_closing else seconds) as waiting:
+                    self._limits.add(waiting)
                     message = await receive()
             except TimeoutError:
+                if self._is_closing:
+                    raise ShuttingDownError from None
                 raise UploadTimeoutError(
                     f"the upload stood still for {settings.upload_idle_seconds:g} s, or took more "
                     f"than {settings.upload_seconds:g} s (UPLOAD_IDLE_SECONDS, UPLOAD_SECONDS)"
                 ) from None
+            finally:
+                self._limits.discard(waiting)
             received += len(message.get("body", b""))
             if received > limit:
                 raise self._too_large()

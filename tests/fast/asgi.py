@@ -41,7 +41,8 @@ class Gated:
             raise InvalidAudioError("no audio")
 
     def __call__(self, audio, parameters, on_progress):
-        name = audio.decode()
+        audio.seek(0)
+        name = audio.read().decode()
         self.parameters = parameters
         self.seen.append(name)
         try:

@@ -201,7 +201,8 @@ def test_progress_is_told_and_what_it_raises_stops_the_work():
     told = []
     run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
     run(wav(4.0), None, told.append)
-    assert {progress.stage for progress in told} == {"diarize", "transcribe"}
+    assert list(dict.fromkeys(p.stage for p in told)) == ["decode", "diarize", "transcribe"]
+    assert [len(p.waveforms) for p in told if p.stage == "decode"] == [1]
     assert all(0 <= progress.done <= progress.total for progress in told)
     assert [s for progress in told for s in progress.segments] == list(SAID)
 

@@ -310,12 +310,20 @@ class TestOpenAI:
             answer = client_of(asr_model=str(name)).get("/v1/models").json()
             assert [model["id"] for model in answer["data"]] == [shown or tmp_path.name]
 
+    def test_one_model(self):
+        client = client_of(asr_model="openai/whisper-tiny")
+        assert client.get("/v1/models/openai/whisper-tiny").json()["object"] == "model"
+        answer = client.get("/v1/models/gpt-4o-transcribe")
+        assert answer.status_code == 404
+        assert "only 'openai/whisper-tiny'" in answer.json()["error"]["message"]
+
 
 class TestOperators:
     def test_health(self, client):
         for path in ("/", "/health"):
             assert client.get(path).text == "OK"
-        assert client.head("/").status_code == 200
+        for path in ("/", "/health", "/ready"):
+            assert client.head(path).status_code == 200
 
     def test_ready(self, client):
         assert client.get("/ready").json() == {"ready": True, "running": 0, "waiting": 0}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import tempfile
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the server runs on today's libraries only")
 
-from asgi import Call, Gated, eventually, running
+from asgi import Call, Gated, eventually, running, scripted
+from fakes import wav
 
 from asr_diarization import events
 from asr_diarization.errors import OutOfMemoryError
@@ -264,6 +267,40 @@ def test_an_error_after_it_is_the_last_event(error, shown):
     run(scenario())
 
 
+def test_an_error_in_a_stream_is_in_the_log_and_counted(caplog):
+    caplog.set_level("INFO")
+
+    async def scenario():
+        fake = Gated(error=RuntimeError("a secret path"))
+        fake.open()
+        async with running(app_of(fake)) as app:
+            assert await Call(app, body=b"a", **WATCH).answered() == 200
+            page = app.state.service.metrics.page().decode()
+            assert 'asr_requests_total{route="/predict",status="500"} 1.0' in page
+
+    run(scenario())
+    (failed,) = [r for r in caplog.records if r.message == "failed"]
+    (line,) = [r.fields for r in caplog.records if r.message == "request"]
+    assert failed.exc_info[0] is RuntimeError
+    assert failed.fields["request_id"] == line["request_id"]
+    assert (line["error"], line["status"]) == ("RuntimeError", 500)
+
+
+def test_a_watcher_is_shown_what_the_recording_looks_like():
+    async def scenario():
+        async with running(app_of(scripted())) as app:
+            call = Call(app, body=wav(4.0), **WATCH)
+            assert await call.answered() == 200
+            assert call.events[0][0] == "waveform"
+            picture = call.events[0][1]
+            assert picture["duration"] == 4.0
+            (peaks,) = picture["peaks"]
+            assert 3000 < len(peaks) <= 4000
+            assert 0.25 < max(peaks) < 0.35  # a tone of 10000 of 32768
+
+    run(scenario())
+
+
 def test_a_silent_stream_is_kept_open(monkeypatch):
     monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.01)
 
@@ -316,6 +353,54 @@ def test_shutdown_refuses_who_waits_and_finishes_what_runs():
             fake.open()
             assert await first.answered() == 200
             assert fake.seen == ["a"]
+
+    run(scenario())
+
+
+def test_shutdown_ends_uploads_that_are_under_way():
+    async def scenario():
+        async with running(app_of(Gated())) as app:
+            slow = Call(app, body=b"RIFF", end=False)
+            await eventually(lambda: app.state.service.uploads._being_read == 1)
+            app.state.service.drain()
+            assert await slow.answered() == 503
+            assert slow.json["type"] == "ShuttingDownError"
+
+    run(scenario())
+
+
+def test_who_waits_is_told_when_the_queue_moves():
+    async def scenario():
+        fake = Gated()
+        async with running(app_of(fake)) as app:
+            first = Call(app, body=b"a")
+            await eventually(lambda: fake.seen == ["a"])
+            second = Call(app, body=b"b")
+            await eventually(lambda: app.state.service.queue.waiting == 1)
+            third = Call(app, body=b"c", **WATCH)
+            await third.until(b"queue")
+            fake.open()
+            for call in (first, second, third):
+                await call.answered()
+            queue = [data for name, data in third.events if data.get("stage") == "queue"]
+            assert [data["done"] for data in queue] == [0, 1, 2, 2]
+            assert {data["total"] for data in queue} == {2}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_type": FORM}], ids=["raw", "form"])
+def test_a_full_disk_is_said_and_not_the_callers_fault(monkeypatch, headers):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scenario():
+        async with running(app_of(Gated())) as app:
+            monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+            call = Call(app, body=form("a") if headers else b"a", **headers)
+            assert await call.answered() == 503
+            assert call.json["type"] == "NoRoomError"
+            assert call.headers["retry-after"]
 
     run(scenario())
 
