@@ -11,7 +11,7 @@ from driving import KEY, SPOKEN, WIDE, transcribe
 from playwright.sync_api import expect, sync_playwright
 from serving import serving
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(autouse=True)

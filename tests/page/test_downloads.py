@@ -10,7 +10,7 @@ from driving import DIALOGUE, downloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr_diarization import cli
+from asr_diarization import cli, transcribe_cli
 from asr_diarization.answers import dumped
 from asr_diarization.formats import FORMATS, to_json
 from diarization_utils import Segment, Transcript, Turn, Word
@@ -46,7 +46,7 @@ def written(models_dir, tmp_path_factory):
     directory = tmp_path_factory.mktemp("written")
     texts = {}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cli, "load_pipeline", lambda _: once)
+        patched.setattr(transcribe_cli, "load_pipeline", lambda _: once)
         for form in FORMS:
             call = ["transcribe", str(DIALOGUE), "--format", form, "--output", str(directory)]
             assert cli.main(call) == 0

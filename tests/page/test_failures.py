@@ -11,6 +11,8 @@ import httpx
 from driving import DIALOGUE, KEY, SPOKEN, transcribe
 from playwright.sync_api import expect
 
+from asr_diarization.events import event
+
 SAID = "going along slushy country roads"
 
 
@@ -147,7 +149,10 @@ def test_the_microphone_is_recorded(open_page):
     page = open_page()
     page.click("#record")
     expect(page.locator("#recorded-time")).to_have_text("0:05")
+    page.set_input_files("#file", SPOKEN)
+    expect(page.locator("#go")).to_be_disabled()
     page.click("#record")
+    expect(page.locator("#record")).to_have_text("Record again")
     expect(page.locator("#chosen-name")).to_have_text("recording.webm")
     expect(page.locator("#keep-recording")).to_be_visible()
     page.click("#go")
@@ -164,3 +169,30 @@ def test_what_the_browser_cannot_play_is_read_all_the_same(open_page, data_dir):
     assert page.locator("#play").is_disabled()
     assert page.locator("#lanes canvas").count() == 2
     expect(page.locator("#time")).to_have_text("0:00 / 0:30")
+
+
+def test_a_file_dropped_on_a_transcript_does_not_leave_the_page(open_page):
+    page = open_page()
+    is_kept = page.evaluate("""() => {
+        document.getElementById("start").hidden = true;
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["x"], "dropped.wav"));
+        const options = {dataTransfer, bubbles: true, cancelable: true};
+        return ["dragover", "drop"].every(
+          (name) => !document.body.dispatchEvent(new DragEvent(name, options)));
+    }""")
+    assert is_kept
+    assert page.inner_text("#chosen-name") == ""
+
+
+def test_a_failure_within_the_stream_names_the_request(open_page):
+    page = open_page()
+    said = {"error": {"message": "it broke"}, "status": 500}
+    stream = {
+        "body": event(said, "error"),
+        "content_type": "text/event-stream",
+        "headers": {"X-Request-ID": "a-request"},
+    }
+    page.route("**/predict", lambda route: route.fulfill(**stream))
+    send(page, SPOKEN)
+    assert fails(page, "Its log says why.", "a-request")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 import re
 
-from driving import DIALOGUE, at_time, downloaded, expect_time, transcribe
+from driving import (
+    BUSY_MILLISECONDS,
+    DIALOGUE,
+    WIDE,
+    at_time,
+    downloaded,
+    expect_time,
+    transcribe,
+)
 from playwright.sync_api import expect
 
 SENTENCE = "Why, it might have been in the workhouse."
@@ -32,12 +40,12 @@ def test_progress_is_seen_and_heard_before_the_transcript(open_page):
     }""")
     page.click("#go")
     expect(page.locator("#cancel")).to_be_focused()
-    expect(page.locator("#tools")).to_be_visible()
+    expect(page.locator("#tools")).to_be_visible(timeout=BUSY_MILLISECONDS)
     values = page.evaluate("[...window.seen.values]")
     told = page.evaluate("[...window.seen.told]")
     assert any(0 < float(v.split()[1]) < 1 for v in values if v.startswith("diarize"))
     assert "transcribe 1" in values
-    assert {"Upload: 100 %", "Speakers: 50 %", "Words: 100 %"} <= set(told)
+    assert {"Upload: 100 %", "Speakers: 100 %", "Words: 50 %", "Words: 100 %"} <= set(told)
     assert any(text.startswith("Done: ") for text in told)
 
 
@@ -116,7 +124,7 @@ def test_a_sentence_is_given_to_another_speaker(page):
     before = json.loads(downloaded(page, "json")[0])
     sentence = next(s for s in before["segments"] if s["text"] == SENTENCE)
     other = "SPEAKER_00" if sentence["speaker"] == "SPEAKER_01" else "SPEAKER_01"
-    row(page, SENTENCE).hover()
+    row(page, SENTENCE).locator(".time").focus()
     page.locator(".row-tools select").select_option(other)
     after = json.loads(downloaded(page, "json")[0])
     moved = next(s for s in after["segments"] if s["text"] == SENTENCE)
@@ -138,7 +146,7 @@ def seconds(turns):
 
 
 def test_somebody_new_is_named_at_once(page):
-    row(page, SENTENCE).hover()
+    row(page, SENTENCE).locator(".time").focus()
     page.locator(".row-tools select").select_option("Somebody new")
     expect(page.locator("#lanes li")).to_have_count(3)
     page.keyboard.type("Bea")
@@ -234,3 +242,112 @@ def test_leaving_with_unsaved_edits_warns(open_page):
     page.click("#again")
     expect(page.locator("#start")).to_be_visible()
     assert len(asked) == 2
+
+
+def test_the_waveform_is_what_the_server_has_told(page):
+    """Bars of two heights at least, without the browser decoding a sample."""
+    heights = page.locator("#waveform").evaluate("""host => {
+        const canvas = host.firstElementChild.shadowRoot.querySelector("canvas");
+        const {width, height} = canvas;
+        const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
+        const filled = new Set();
+        for (let x = 0; x < width; x += 1) {
+          let count = 0;
+          for (let y = 0; y < height; y += 1) count += data[4 * (y * width + x) + 3] > 0;
+          filled.add(count);
+        }
+        return filled.size;
+    }""")
+    assert heights > 10
+
+
+def test_a_resting_mouse_does_not_take_the_focus_from_the_arrow_keys(page):
+    first = page.locator(".conversation .time").first
+    first.focus()
+    page.locator(".conversation .text").nth(3).hover()
+    at = []
+    for _ in range(8):
+        page.keyboard.press("ArrowDown")
+        at.append(page.evaluate("Number(document.activeElement.closest('.row').dataset.id)"))
+    assert at == sorted(set(at))
+    assert at[:3] == [1, 2, 3]
+
+
+def test_tools_of_a_sentence_hide_no_word(page):
+    for number in range(3):
+        page.locator(".conversation .time").nth(number).focus()
+        hidden = page.evaluate("""() => [...document.activeElement.closest(".row")
+            .querySelectorAll(".word, .mark")].filter(word => {
+              const {x, y, width, height} = word.getClientRects()[0];
+              const top = document.elementFromPoint(x + width / 2, y + height / 2);
+              return top && top !== word;
+            }).length""")
+        assert hidden == 0
+
+
+def test_clocks_are_not_read_aloud(page):
+    for name in ("time", "recorded-time"):
+        assert page.locator(f"#{name}").evaluate("e => e.localName") == "span"
+
+
+def test_a_hit_may_reach_over_two_sentences_and_is_edited_where_it_begins(page):
+    block = page.locator(".conversation .rows", has=page.locator(".row >> nth=1")).first
+    texts = block.locator("p.text").all_inner_texts()
+    both = f"{texts[0].split()[-1]} {texts[1].split()[0]}"
+    page.fill("#query", both)
+    page.press("#query", "Enter")
+    expect(page.locator("#hits")).to_have_text(re.compile("^1 of "))
+    page.keyboard.press("Tab")
+    page.keyboard.press("e")
+    field = page.locator(".conversation textarea")
+    expect(field).to_have_value(texts[0])
+    field.press("Escape")
+
+
+def test_what_is_typed_but_not_taken_over_is_worth_a_warning(open_page):
+    page = open_page()
+    transcribe(page)
+    page.locator(".conversation .time").first.focus()
+    page.keyboard.press("e")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.keyboard.type(" and more")
+    page.evaluate("() => {}")
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_silence_is_said(open_page):
+    page = open_page()
+    transcribe(page, DIALOGUE.parents[1] / "nonspeech" / "silence_5s.flac")
+    expect(page.locator("#conversation")).to_have_text("Nobody says anything.")
+
+
+def test_a_double_click_edits_what_it_is_on_and_nothing_moves(page):
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.locator(".conversation .time").first.focus()
+    field = page.locator(".conversation textarea")
+    text = page.locator("p.text").nth(1)
+    said = text.inner_text()
+    text.dblclick(position={"x": 5, "y": 5})
+    expect(field).to_have_value(said)
+    field.press("Escape")
+    page.set_viewport_size(WIDE)
+
+
+def test_enter_that_ends_a_composed_word_ends_nothing_else(page):
+    page.locator(".conversation .time").first.focus()
+    page.keyboard.press("e")
+    field = page.locator(".conversation textarea")
+    field.evaluate("""field => field.dispatchEvent(
+        new KeyboardEvent("keydown", {key: "Enter", isComposing: true, bubbles: true}))""")
+    expect(field).to_be_focused()
+    field.press("Escape")
+
+
+def test_a_name_that_stays_is_no_edit(page):
+    page.locator("#lanes input").first.focus()
+    page.keyboard.press("End")
+    page.keyboard.type(" ")
+    page.keyboard.press("Enter")
+    assert page.locator("#undo").is_disabled()

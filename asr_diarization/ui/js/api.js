@@ -71,7 +71,7 @@ export function transcribe(recording, parameters, { key, signal, onUpload, onEve
     });
     request.addEventListener("load", () => {
       if (request.status !== 200) reject(failureOfRequest(request));
-      else settle(events, request.responseText, () => last, resolve, reject);
+      else settle(events, request, () => last, resolve, reject);
     });
     request.addEventListener("error", () => reject(unreachable()));
     request.addEventListener("abort", () => reject(new Failure("cancelled", "Cancelled.")));
@@ -80,17 +80,20 @@ export function transcribe(recording, parameters, { key, signal, onUpload, onEve
   });
 }
 
-function settle(events, text, lastOf, resolve, reject) {
-  events.read(text);
+function settle(events, request, lastOf, resolve, reject) {
+  events.read(request.responseText);
   const last = lastOf();
   if (last?.name === "transcript") resolve(parse(last.data));
-  else if (last) reject(failureOf(JSON.parse(last.data).status, last.data));
+  else if (last) reject(failureOf(JSON.parse(last.data).status, last.data, headersOf(request)));
   else reject(unreachable());
 }
 
 function failureOfRequest(request) {
-  const headers = { get: (name) => request.getResponseHeader(name) };
-  return failureOf(request.status, request.responseText, headers);
+  return failureOf(request.status, request.responseText, headersOf(request));
+}
+
+function headersOf(request) {
+  return { get: (name) => request.getResponseHeader(name) };
 }
 
 function authorization(key) {

@@ -40,7 +40,7 @@ export class Conversation {
       "p.row",
       { "data-start": String(segment.start) },
       make("span.time", {}, clock(segment.start)),
-      make("span.text", {}, segment.text),
+      make("span.text", { dir: "auto" }, segment.text),
     );
     const later = [...this.#container.children].find(
       (other) => Number(other.dataset.start) > segment.start,
@@ -162,7 +162,7 @@ function setSpeaker({ element, speaker }, transcript) {
 
 /** The text of a row; without word times, all of it is one word. */
 function textOf(segment) {
-  const text = make("p.text", {});
+  const text = make("p.text", { dir: "auto" });
   const whole = { text: segment.text, probability: null };
   for (const word of segment.words.length ? segment.words : [whole]) {
     const bare = word.text.trimStart();

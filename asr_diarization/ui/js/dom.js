@@ -68,3 +68,20 @@ export function pause() {
     setTimeout(resolve);
   });
 }
+
+/**
+ * Whether a key belongs to a word that is still being put together, as in Chinese or Japanese.
+ * @param {KeyboardEvent} event
+ */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
+/**
+ * Change a text only if it changes: what watches the page is told nothing else.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

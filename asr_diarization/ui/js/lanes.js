@@ -1,6 +1,6 @@
 /** One lane per speaker under the waveform: when each of them talks, and how long in all. */
 
-import { byId, lasting, make } from "./dom.js";
+import { byId, isComposing, lasting, make } from "./dom.js";
 import { overlaps, speakersOf } from "./speakers.js";
 
 const HEIGHT = 14;
@@ -71,7 +71,7 @@ export class Lanes {
       change: () => this.#renamed(id, input),
       keydown: (event) => {
         if (event.key === "Escape") input.value = this.#transcript.names[id];
-        if (event.key === "Escape" || event.key === "Enter") input.blur();
+        if (!isComposing(event) && ["Escape", "Enter"].includes(event.key)) input.blur();
       },
     });
     return make(

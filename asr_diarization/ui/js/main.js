@@ -44,6 +44,7 @@ async function work() {
       onUpload: (share) => progress.uploaded(share),
       onEvent: (name, data) => {
         if (name === "progress") progress.tell(data);
+        if (name === "waveform") reader.draw(data);
         if (name === "segment") reader.preview(data);
       },
     });
@@ -55,7 +56,8 @@ async function work() {
     await reader.begin();
     if (isWaiting) byId("play").focus();
     const { language, segments } = transcript;
-    announce(segments.length ? `Done: ${byId("about").textContent}` : "Nobody says anything.");
+    if (segments.length) announce(`Done: ${byId("about").textContent}`);
+    else reader.sayThatNobodySpeaks();
     byId("conversation").lang = language ?? "";
   } catch (error) {
     reader.close();
@@ -81,7 +83,7 @@ function again() {
 byId("cancel").addEventListener("click", () => running.abort());
 byId("again").addEventListener("click", again);
 globalThis.addEventListener("beforeunload", (event) => {
-  if (store.hasUnsavedEdits || start.isRecording) event.preventDefault();
+  if (store.hasUnsavedEdits || reader.isTyping || start.isRecording) event.preventDefault();
 });
 show("start");
 try {

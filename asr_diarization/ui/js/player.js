@@ -1,8 +1,9 @@
 /** The recording to hear and its waveform; knows nothing of speakers or words. */
 
 import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
-import { loadPeaks } from "./waveform.js";
+import { louder } from "./waveform.js";
 
+const NOTHING = new Float32Array(1);
 const MOST_PIXELS_PER_SECOND = 200;
 export const WAVEFORM_HEIGHT = 72;
 
@@ -15,6 +16,7 @@ export class Player extends EventTarget {
   #waves;
   #url = "";
   #known = Promise.resolve(false);
+  #peaks = NOTHING;
   #pixelsPerSecond = 0;
   duration = 0;
   /** Whether the browser can play the recording. */
@@ -53,7 +55,7 @@ export class Player extends EventTarget {
   }
 
   /**
-   * Take a recording; at once it can be played, a moment later its waveform is seen.
+   * Take a recording; at once it can be played, its waveform is seen when the server has sent it.
    * @param {Blob} recording
    */
   async load(recording) {
@@ -65,8 +67,20 @@ export class Player extends EventTarget {
     this.hasSound = await this.#known;
     if (this.#url !== url || !this.hasSound) return;
     this.duration = this.#audio.duration;
-    const peaks = (await loadPeaks(recording, this.duration)) ?? new Float32Array(1);
-    if (this.#url === url) await this.#draw(url, peaks, this.duration);
+    await this.#draw();
+  }
+
+  /**
+   * Show what the recording looks like.
+   * @param {{duration: number, peaks: number[][]}} picture as the server tells it
+   */
+  async showPeaks({ duration, peaks }) {
+    const url = this.#url;
+    await this.#known;
+    if (this.#url !== url) return;
+    this.#peaks = louder(peaks);
+    this.duration ||= duration;
+    await this.#draw();
   }
 
   /**
@@ -76,13 +90,14 @@ export class Player extends EventTarget {
   async setDuration(seconds) {
     await this.#known;
     this.duration = seconds;
-    if (!this.hasSound) await this.#draw("", new Float32Array(1), seconds);
+    if (!this.hasSound) await this.#draw();
     this.#tell("view");
   }
 
   /** The waveform is an extra: without it, or when another one takes its place, all else works. */
-  async #draw(url, peaks, seconds) {
-    await this.#waves.load(url, [peaks], seconds).catch(() => {});
+  async #draw() {
+    const url = this.hasSound ? this.#url : "";
+    await this.#waves.load(url, [this.#peaks], this.duration).catch(() => {});
   }
 
   /** Forget the recording. */
@@ -92,6 +107,7 @@ export class Player extends EventTarget {
     this.#waves.empty();
     URL.revokeObjectURL(this.#url);
     [this.#url, this.hasSound, this.duration, this.#pixelsPerSecond] = ["", false, 0, 0];
+    this.#peaks = NOTHING;
   }
 
   get time() {

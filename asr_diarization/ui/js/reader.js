@@ -1,7 +1,7 @@
 /** The view in which a transcript is heard, read and corrected. */
 
 import { Conversation, UNSURE_WORD } from "./conversation.js";
-import { byId, clock, lasting } from "./dom.js";
+import { announce, byId, clock, lasting, make, setText } from "./dom.js";
 import { listenToKeys } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { languageName } from "./languages.js";
@@ -36,7 +36,10 @@ export class Reader {
       onPlay: (id, index) => this.#playFrom(id, index),
       onRename: (speaker) => this.#lanes.rename(speaker),
     });
-    this.#search = new Search(this.#conversation, (row) => row.scrollIntoView({ block: "center" }));
+    this.#search = new Search(this.#conversation, (id) => {
+      this.#sentences.activate(id);
+      this.#conversation.row(id)?.scrollIntoView({ block: "center" });
+    });
     store.addEventListener("change", () => this.#show());
     this.#player.addEventListener("time", () => this.#showTime());
     this.#player.addEventListener("state", () => this.#showState());
@@ -82,6 +85,16 @@ export class Reader {
     this.#player.load(recording).then(() => this.#sayWhetherItSounds());
   }
 
+  /** What the recording looks like. @param {{duration: number, peaks: number[][]}} picture */
+  draw(picture) {
+    this.#player.showPeaks(picture);
+  }
+
+  /** Whether something was typed that is not in the transcript yet. */
+  get isTyping() {
+    return this.#sentences.isTyping;
+  }
+
   /** A sentence that was just heard. */
   preview(segment) {
     this.#conversation.preview(segment);
@@ -99,6 +112,13 @@ export class Reader {
     byId("about").textContent += ` · ${facts.filter(Boolean).join(" · ")}`;
     await this.#player.setDuration(duration);
     this.#showTime();
+  }
+
+  /** In place of a transcript. */
+  sayThatNobodySpeaks() {
+    const silence = "Nobody says anything.";
+    byId("conversation").append(make("p.silence", {}, silence));
+    announce(silence);
   }
 
   /** Forget the recording and its transcript. */
@@ -140,7 +160,7 @@ export class Reader {
 
   #showTime() {
     const { time, duration } = this.#player;
-    byId("time").textContent = `${clock(time)} / ${clock(duration)}`;
+    setText(byId("time"), `${clock(time)} / ${clock(duration)}`);
     if (!this.#store.transcript) return;
     const heard = this.#findWord(time);
     const word = this.#conversation.mark(heard?.id ?? null, heard?.index ?? 0);

@@ -1,6 +1,7 @@
 /** Search in the transcript: every hit is marked, one after the other is shown. */
 
-import { byId } from "./dom.js";
+import { byId, isComposing } from "./dom.js";
+import { utterances } from "./transcript.js";
 
 const MOST_MARKED = 1000;
 /** Marks without a change to the document, where the browser can. */
@@ -16,13 +17,14 @@ export class Search {
 
   /**
    * @param {import("./conversation.js").Conversation} conversation
-   * @param {(row: HTMLElement) => void} show called with the row of the current hit
+   * @param {(id: number) => void} show called with the segment in which the current hit begins
    */
   constructor(conversation, show) {
     this.#conversation = conversation;
     this.#show = show;
     this.#query.addEventListener("input", () => this.#find());
     this.#query.addEventListener("keydown", (event) => {
+      if (isComposing(event)) return;
       if (event.key === "Enter") this.#step(event.shiftKey ? -1 : 1);
       if (event.key === "Escape") this.clear();
     });
@@ -50,8 +52,7 @@ export class Search {
     if (!this.#hits.length) return;
     const count = this.#hits.length;
     this.#current = this.#current < 0 && by < 0 ? count - 1 : (this.#current + by + count) % count;
-    const row = this.#conversation.row(this.#hits[this.#current].id);
-    if (row) this.#show(row);
+    this.#show(this.#hits[this.#current][0].id);
     this.#mark();
   }
 
@@ -60,10 +61,12 @@ export class Search {
     const count = this.#current < 0 ? `${length} found` : `${this.#current + 1} of ${length}`;
     byId("hits").textContent = this.#query.value.trim() ? count : "";
     if (!marks) return;
-    const ranges = this.#hits.slice(0, MOST_MARKED).map((hit) => this.#range(hit));
-    marks.set("found", new Highlight(...ranges.filter(Boolean)));
-    const current = this.#hits[this.#current] && this.#range(this.#hits[this.#current]);
-    marks.set("found-now", new Highlight(...(current ? [current] : [])));
+    const mark = (name, hits) => {
+      const ranges = hits.flat().map((part) => this.#range(part));
+      marks.set(name, new Highlight(...ranges.filter(Boolean)));
+    };
+    mark("found", this.#hits.slice(0, MOST_MARKED));
+    mark("found-now", this.#hits[this.#current] ?? []);
   }
 
   #range({ id, start, end }) {
@@ -79,13 +82,28 @@ export class Search {
   }
 }
 
-function hitsOf({ segments }, wanted) {
-  return segments.flatMap(({ id, text }) => {
+/** Each hit as its parts, one for each segment it reaches into; it stays within one utterance. */
+function hitsOf(transcript, wanted) {
+  return utterances(transcript).flatMap((segments) => {
+    const starts = [];
+    let text = "";
+    for (const segment of segments) {
+      if (text) text += " ";
+      starts.push(text.length);
+      text += segment.text.toLowerCase();
+    }
     const found = [];
-    const lower = text.toLowerCase();
-    for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, at + wanted.length)) {
-      found.push({ id, start: at, end: at + wanted.length });
+    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+      found.push(partsOf(segments, starts, at, at + wanted.length));
     }
     return found;
+  });
+}
+
+function partsOf(segments, starts, first, last) {
+  return segments.flatMap(({ id, text }, i) => {
+    const start = Math.max(0, first - starts[i]);
+    const end = Math.min(text.length, last - starts[i]);
+    return start < end ? [{ id, start, end }] : [];
   });
 }

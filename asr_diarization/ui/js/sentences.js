@@ -1,6 +1,6 @@
 /** What can be done with one sentence: play it, correct it, give it to somebody else. */
 
-import { announce, make } from "./dom.js";
+import { announce, isComposing, make } from "./dom.js";
 import { speakersOf } from "./speakers.js";
 import { addSpeaker, move, nameOf, say } from "./transcript.js";
 
@@ -39,10 +39,6 @@ export class Sentences {
       if (event.target.closest(".text")) this.edit();
     });
     container.addEventListener("focusin", (event) => this.#touched(event));
-    container.addEventListener("pointerover", (event) => {
-      const isChoosing = this.#tools.contains(document.activeElement);
-      if (event.pointerType === "mouse" && !isChoosing) this.#touched(event);
-    });
   }
 
   /** To be called after every change of the transcript. */
@@ -96,6 +92,11 @@ export class Sentences {
     this.#speaker.focus();
   }
 
+  /** Whether something was typed that is not in the transcript yet. */
+  get isTyping() {
+    return this.#editor !== null && this.#editor.field.value !== this.#editor.before;
+  }
+
   /** Let the active sentence be corrected. */
   edit() {
     const row = this.#conversation.row(this.#active);
@@ -105,11 +106,12 @@ export class Sentences {
     const field = make("textarea", {
       "aria-label": "Text of this sentence",
       rows: "1",
+      dir: "auto",
       keydown: (event) => this.#typed(event),
       blur: () => this.#finish(true),
     });
     field.value = text;
-    this.#editor = { id, field, text: row.querySelector(".text") };
+    this.#editor = { id, field, before: text, text: row.querySelector(".text") };
     this.#editor.text.replaceWith(field);
     row.classList.add("editing");
     field.focus();
@@ -118,7 +120,7 @@ export class Sentences {
 
   #typed(event) {
     event.stopPropagation();
-    if (event.key !== "Enter" && event.key !== "Escape") return;
+    if (isComposing(event) || (event.key !== "Enter" && event.key !== "Escape")) return;
     event.preventDefault();
     const { id } = this.#editor;
     this.#finish(event.key === "Enter");

@@ -1,6 +1,6 @@
 /** The first view: choose or record a recording, say what is known of it, begin. */
 
-import { announce, byId, clock, make, size } from "./dom.js";
+import { announce, byId, clock, make, setText, size } from "./dom.js";
 import { languages } from "./languages.js";
 import { Recorder } from "./recorder.js";
 
@@ -11,6 +11,8 @@ export class Start {
   #onSubmit;
   #retry = null;
   #kept = "";
+  /** From the click on, while the browser asks for permission, too. */
+  #isRecording = false;
   /** @type {File | null} */
   file = null;
 
@@ -70,7 +72,7 @@ export class Start {
     byId("chosen-name").textContent = file.name;
     byId("chosen-size").textContent = size(file.size);
     byId("keep-recording").hidden = true;
-    byId("go").disabled = false;
+    this.#showWhetherToGo();
     announce(`${file.name} chosen`);
   }
 
@@ -113,7 +115,7 @@ export class Start {
   }
 
   #submit() {
-    if (!this.file) return;
+    if (!this.file || this.#isRecording) return;
     this.clearFailure();
     sessionStorage.setItem(KEY_NAME, this.key);
     this.#onSubmit();
@@ -123,15 +125,21 @@ export class Start {
     const button = byId("record");
     if (this.#recorder.isOn) {
       const file = await this.#recorder.stop();
+      this.#isRecording = false;
       button.textContent = "Record again";
       this.choose(file);
       this.#offerToKeep(file);
       byId("go").focus();
       return;
     }
+    if (this.#isRecording) return;
+    this.#isRecording = true;
+    this.#showWhetherToGo();
     try {
       await this.#recorder.start();
     } catch (error) {
+      this.#isRecording = false;
+      this.#showWhetherToGo();
       this.fail({ kind: "other", message: error.message });
       return;
     }
@@ -141,12 +149,16 @@ export class Start {
     this.#showTime();
   }
 
+  #showWhetherToGo() {
+    byId("go").disabled = !this.file || this.#isRecording;
+  }
+
   #showTime() {
     const time = byId("recorded-time");
     time.hidden = !this.#recorder.isOn;
     byId("drop").classList.toggle("recording", this.#recorder.isOn);
     if (!this.#recorder.isOn) return;
-    time.textContent = clock(this.#recorder.seconds);
+    setText(time, clock(this.#recorder.seconds));
     setTimeout(() => this.#showTime(), 250);
   }
 
@@ -160,11 +172,13 @@ export class Start {
   }
 
   #acceptDrops() {
-    const isIn = (event) => event.dataTransfer?.types.includes("Files") && !byId("start").hidden;
+    // Elsewhere, too, the browser must not leave the page for the file.
+    const isFile = (event) => event.dataTransfer?.types.includes("Files");
     for (const name of ["dragenter", "dragover"]) {
       document.addEventListener(name, (event) => {
-        if (!isIn(event)) return;
+        if (!isFile(event)) return;
         event.preventDefault();
+        if (byId("start").hidden) event.dataTransfer.dropEffect = "none";
         byId("drop").classList.add("over");
       });
     }
@@ -172,10 +186,10 @@ export class Start {
       if (!event.relatedTarget) byId("drop").classList.remove("over");
     });
     document.addEventListener("drop", (event) => {
-      if (!isIn(event)) return;
+      if (!isFile(event)) return;
       event.preventDefault();
       byId("drop").classList.remove("over");
-      this.choose(event.dataTransfer.files[0]);
+      if (!byId("start").hidden) this.choose(event.dataTransfer.files[0]);
     });
   }
 }

@@ -107,6 +107,7 @@ export function utterances(transcript) {
  * @returns {Transcript}
  */
 export function rename(transcript, speaker, name) {
+  if (transcript.names[speaker] === name) return transcript;
   const other = Object.keys(transcript.names).find(
     (id) => id !== speaker && transcript.names[id] === name,
   );
