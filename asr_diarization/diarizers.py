@@ -75,14 +75,9 @@ class PyannoteDiarizer:
         """Who speaks when, after a second look at each turn; empty when nobody does."""
         with self._own_stream():
             found = self.first_look(waveform, parameters, on_progress)
-
-            def voice(sound: Waveform) -> NDArray[np.float32]:
-                on_progress(Progress("diarize", 1.0, 1.0))
-                vector: NDArray[np.float32] = self._voice(sound)
-                return vector
-
-            looked = look_again(found, waveform, voice)
-        on_progress(Progress("diarize", 1.0, 1.0))
+            ended = partial(on_progress, Progress("diarize", 1.0, 1.0))
+            looked = look_again(found, waveform, self._voice, ended)
+        ended()
         return looked
 
     def _own_stream(self) -> AbstractContextManager[Any]:

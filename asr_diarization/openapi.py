@@ -93,7 +93,7 @@ _REASONS = {
     422: "a parameter, or the request itself",
     429: "all places are taken; `Retry-After` says when to come back",
     500: "our fault",
-    503: "out of memory, or shutting down",
+    503: "out of memory, no room for uploads, or shutting down",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {s: _json(_ERROR, why) for s, why in _REASONS.items()}
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -134,7 +134,10 @@ PREDICT_BODY = {
     },
 }
 PREDICT_RESPONSE = {
-    "description": "The transcript; with `Accept: text/event-stream`, events and then the same.",
+    "description": (
+        "The transcript; with `Accept: text/event-stream`, events: `waveform` (duration and "
+        "peaks), `progress`, `segment`, and last `transcript`, with the same, or `error`."
+    ),
     "content": {
         "application/json": {"schema": _object(_TRANSCRIPT, _ALWAYS)},
         "text/event-stream": {"schema": _TEXT},

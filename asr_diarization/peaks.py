@@ -21,8 +21,8 @@ def peaks_of(waveform: Waveform) -> list[float]:
     starts = np.arange(0, len(waveform), size)
     highest = np.maximum.reduceat(waveform, starts)
     lowest = np.minimum.reduceat(waveform, starts)
-    peaks: list[float] = np.maximum(highest, -lowest).round(3).astype(float).tolist()
-    return [round(peak, 3) for peak in peaks]
+    # abs: of 0.0 and -0.0, which silence has both, the largest may be either.
+    return [round(abs(float(peak)), 3) for peak in np.maximum(highest, -lowest)]
 
 
 def picture_of(waveforms: tuple[Waveform, ...]) -> dict[str, object]:

@@ -11,9 +11,9 @@ With `Accept: text/event-stream` the answer is a stream of events, each with JSO
 Peaks are the loudest sample, 0 to 1, of each of at most 4000 equal parts: one list, or one for each
 channel that is heard apart. Stages are `queue` (only if others come first: `total` of them),
 `decode`, `diarize` and `transcribe`, in this order, the last two side by side on an accelerator;
-`done / total` of each grows to 1. An error that
-is known before the first event (a bad parameter, a full queue, no audio) has its own status and no
-stream. Lines that begin with a colon keep the connection open. Closing it cancels the work.
+`done / total` of each grows to 1. An error that is known before the first event (a bad parameter, a
+full queue, no audio) has its own status and no stream. Lines that begin with a colon keep the
+connection open. Closing it cancels the work.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import TypeVar
 import anyio
 
 from asr_diarization.errors import AsrDiarizationError, BusyError
+from asr_diarization.progress import OnProgress, Progress, ignore_progress
 
 T = TypeVar("T")
 
@@ -28,9 +29,10 @@ class ShuttingDownError(BusyError):
 class Job:
     """A piece of work, from its place in the queue to its end."""
 
-    def __init__(self, on_move: Callable[[int], None] = lambda _: None) -> None:
-        """`on_move` hears how many are still ahead, each time one of them has gone."""
-        self.scope, self.on_move = anyio.CancelScope(), on_move
+    def __init__(self, on_progress: OnProgress = ignore_progress) -> None:
+        """`on_progress` hears how the queue moves, if there is anybody to wait for."""
+        self.scope, self._on_progress = anyio.CancelScope(), on_progress
+        self._ahead = self._most_ahead = 0
         self.waited_seconds = 0.0
         self.is_running = False
         self.error: AsrDiarizationError | None = None
@@ -39,6 +41,13 @@ class Job:
         """Leave the queue with `error`; work under way raises it at its next `check`."""
         self.error = self.error or error
         self.scope.cancel()
+
+    def move(self, ahead: int) -> None:
+        """Tell how many are still ahead, if that is news."""
+        if ahead != self._ahead:
+            self._ahead, self._most_ahead = ahead, max(ahead, self._most_ahead)
+            gone = self._most_ahead - ahead
+            self._on_progress(Progress("queue", gone, self._most_ahead))
 
     def check(self) -> None:
         """Raise the reason why nobody wants this any more, if there is one; from any thread."""
@@ -103,6 +112,7 @@ class WorkQueue:
             AsrDiarizationError: what `job.stop` was called with.
         """
         self.check()
+        job.move(self.ahead)
         self._jobs[job] = None
         began = time.perf_counter()
         try:
@@ -117,7 +127,7 @@ class WorkQueue:
             del self._jobs[job]
             for ahead, other in enumerate(self._jobs):
                 if not other.is_running:
-                    other.on_move(ahead)
+                    other.move(ahead)
         job.check()
         raise AssertionError("only `Job.stop` cancels the scope of a job")
 

@@ -28,15 +28,22 @@ Embed = Callable[[Waveform], NDArray[np.float32]]
 """A voice as a vector of any length."""
 
 
-def look_again(diarization: Diarization, waveform: Waveform, embed: Embed) -> Diarization:
+def look_again(
+    diarization: Diarization,
+    waveform: Waveform,
+    embed: Embed,
+    on_turn: Callable[[], None] = lambda: None,
+) -> Diarization:
     """`diarization` with turns moved to the speaker whose voice they clearly have.
 
     Exclusive turns are judged; a regular turn follows the exclusive one with the same times.
+    `on_turn` is called before each; what it raises stops the work.
     """
     if len(diarization.embeddings) < 2:
         return diarization
     moved: dict[Turn, Turn] = {}
     for turn in diarization.exclusive:
+        on_turn()
         if turn.end - turn.start >= MIN_SECONDS:
             first, last = turn.start, min(turn.end, turn.start + MAX_SECONDS)
             voice = embed(waveform[round(first * SAMPLE_RATE) : round(last * SAMPLE_RATE)])

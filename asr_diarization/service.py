@@ -66,12 +66,7 @@ class Service:
             CancelledError: the caller went away; work stops at the next progress.
             AsrDiarizationError: as `Pipeline`.
         """
-        ahead = 0
-
-        def move_up(left: int) -> None:
-            on_progress(Progress("queue", ahead - left, ahead))
-
-        job, log = Job(move_up), request.state.log
+        job, log = Job(on_progress), request.state.log
 
         def stop_or_tell(progress: Progress) -> None:
             job.check()
@@ -79,8 +74,6 @@ class Service:
 
         def work() -> T:
             began = time.perf_counter()
-            if ahead:
-                move_up(0)
             transcript = self._pipeline(upload.file, upload.parameters, stop_or_tell)
             result = render(transcript)
             seconds = time.perf_counter() - began
@@ -97,9 +90,6 @@ class Service:
         try:
             self.queue.check()
             await anyio.to_thread.run_sync(self._pipeline.check, upload.file, upload.parameters)
-            ahead = self.queue.ahead
-            if ahead:
-                move_up(ahead)
             async with _watching(request.receive, job):
                 return await self.queue.run(work, job)
         finally:
@@ -108,7 +98,7 @@ class Service:
     def drain(self) -> None:
         """Take no more work and no more uploads; what is under way goes on."""
         self.queue.drain()
-        self.uploads.close()
+        self.uploads.refuse()
 
     def for_watching(self, upload: Upload) -> Upload:
         """The same upload in smaller batches, unless the caller chose a size: progress is told,

@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -68,16 +68,18 @@ class UploadReader:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._being_read = 0
+        self._being_read: set[anyio.CancelScope] = set()
         self._parsing = asyncio.Semaphore(1)  # base64 takes four times its size while parsed
-        self._limits: set[asyncio.Timeout] = set()
-        self._is_closing = False
 
-    def close(self) -> None:
-        """Refuse what is being read, and all that comes."""
-        self._is_closing = True
-        for limit in self._limits:
-            limit.reschedule(asyncio.get_running_loop().time())
+    @property
+    def being_read(self) -> int:
+        """Uploads that have begun to arrive and not ended."""
+        return len(self._being_read)
+
+    def refuse(self) -> None:
+        """End what is being read with a `ShuttingDownError`."""
+        for reading in list(self._being_read):
+            reading.cancel()
 
     async def read(self, request: Request) -> Upload:
         """Read one of the four bodies; the query string fills in what the body does not say.
@@ -185,17 +187,20 @@ class UploadReader:
             and int(length) > self._settings.max_upload_bytes * 4 // 3 + FORM_BYTES
         ):
             raise self._too_large()
-        if self._being_read >= self._settings.max_uploads:
+        if self.being_read >= self._settings.max_uploads:
             raise BusyError(
-                f"{self._being_read} uploads are being read already "
+                f"{self.being_read} uploads are being read already "
                 f"(MAX_UPLOADS={self._settings.max_uploads})"
             )
-        self._being_read += 1
-        try:
-            with as_no_room():
-                yield
-        finally:
-            self._being_read -= 1
+        with anyio.CancelScope() as reading:
+            self._being_read.add(reading)
+            try:
+                with as_no_room():
+                    yield
+            finally:
+                self._being_read.discard(reading)
+        if reading.cancelled_caught:
+            raise ShuttingDownError
 
     def _bounded(self, receive: Receive, limit: int) -> Receive:
         """`receive` that gives up on what is too large or too slow."""
@@ -206,18 +211,13 @@ class UploadReader:
             nonlocal received
             seconds = min(settings.upload_idle_seconds, deadline - time.monotonic())
             try:
-                async with asyncio.timeout(0 if self._is_closing else seconds) as waiting:
-                    self._limits.add(waiting)
+                async with asyncio.timeout(seconds):
                     message = await receive()
             except TimeoutError:
-                if self._is_closing:
-                    raise ShuttingDownError from None
                 raise UploadTimeoutError(
                     f"the upload stood still for {settings.upload_idle_seconds:g} s, or took more "
                     f"than {settings.upload_seconds:g} s (UPLOAD_IDLE_SECONDS, UPLOAD_SECONDS)"
                 ) from None
-            finally:
-                self._limits.discard(waiting)
             received += len(message.get("body", b""))
             if received > limit:
                 raise self._too_large()
@@ -250,7 +250,8 @@ def _closed_on_error(*files: BinaryIO) -> Iterator[None]:
         yield
     except BaseException:
         for file in files:
-            file.close()
+            with suppress(OSError):  # what a full disk does not take from the file's buffer
+                file.close()
         raise
 
 

@@ -7,14 +7,21 @@ import json
 import threading
 from contextlib import asynccontextmanager
 
-from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say
+from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
+from starlette.testclient import TestClient
 
 from asr_diarization.errors import InvalidAudioError
 from asr_diarization.progress import Progress
+from asr_diarization.server import create_app
+from asr_diarization.server_settings import ServerSettings
 from diarization_utils import Transcript, Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))
+AUDIO = wav(4.0)
+TEXT = "How are you? Quite well."
+WATCH = {"accept": "text/event-stream"}
+FORM = "multipart/form-data; boundary=x"
 
 
 def scripted():
@@ -131,3 +138,35 @@ async def eventually(condition) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  what it waits for happens in a thread
             await asyncio.sleep(0.001)
+
+
+def app_of(fake, **settings):
+    return create_app(ServerSettings(diarization_model="fake", **settings), pipeline=fake)
+
+
+def form(audio: str, **fields: str) -> bytes:
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}' for n, v in fields.items()
+    ]
+    file = '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    return "\r\n".join([*parts, file + audio, "--x--\r\n"]).encode()
+
+
+async def in_a_row(app, *names, **headers):
+    """Calls that stand in the queue in this order, the first one being worked on."""
+    calls, queue = [], app.state.service.queue
+    for name in names:
+        calls.append(Call(app, body=name, **headers))
+        await eventually(lambda: queue.running and queue.running + queue.waiting == len(calls))
+    return calls
+
+
+def run(scenario) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 30))
+
+
+def client_of(ready=None, **settings) -> TestClient:
+    """Whole requests, one after the other."""
+    settings = ServerSettings(diarization_model="scripted", **settings)
+    app = create_app(settings, pipeline=ready or scripted())
+    return TestClient(app, raise_server_exceptions=False)

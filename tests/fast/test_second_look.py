@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from asr_diarization.audio import SAMPLE_RATE
 from asr_diarization.second_look import look_again
@@ -53,3 +54,21 @@ def test_one_speaker_needs_no_second_look() -> None:
         raise AssertionError
 
     assert look_again(found, recording(), never) == found
+
+
+def test_it_can_be_stopped_before_each_turn() -> None:
+    turns = (Turn(0, 3, "A"), Turn(4, 7, "B"), Turn(8, 11, "B"))
+    found = Diarization(turns, turns, {"A": A, "B": B})
+    looked: list[float] = []
+
+    def note(waveform: np.ndarray) -> np.ndarray:
+        looked.append(float(waveform.mean()))
+        return embed(waveform)
+
+    def stop_at_the_third() -> None:
+        if len(looked) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        look_again(found, recording((0, 3, A)), note, stop_at_the_third)
+    assert looked == [1.0, 0.0]

@@ -195,7 +195,7 @@ class TestOpenAI:
 
 
 def test_progress_is_seen_before_the_end(url, phone_call):
-    began, first, names = time.monotonic(), None, []
+    began, first, names, far = time.monotonic(), None, [], {}
     with httpx.stream(
         "POST",
         f"{url}/predict",
@@ -207,7 +207,11 @@ def test_progress_is_seen_before_the_end(url, phone_call):
             if line.startswith("event: "):
                 first = first or time.monotonic() - began
                 names.append(line[7:])
-    assert names[0] == "progress"
+            elif names[-1:] == ["progress"] and line.startswith("data: "):
+                data = json.loads(line[6:])
+                far[data["stage"]] = data["done"] / data["total"]
+    assert far == {"decode": 1, "diarize": 1, "transcribe": 1}
+    assert names[:2] == ["waveform", "progress"]
     assert names[-1] == "transcript"
     assert "segment" in names
     assert first < 0.5 * (time.monotonic() - began)
@@ -290,6 +294,29 @@ def test_a_signal_lets_work_finish(models_dir, tmp_path, sample, phone_call):
             assert second.result().status_code == 503
             assert first.result().json()["text"].startswith(SAID)
         process.wait(30)
+        assert "Traceback" not in log.read_text()
+
+
+def test_a_signal_ends_an_upload_that_is_under_way(models_dir, tmp_path):
+    with serving(models_dir, tmp_path, SHUTDOWN_SECONDS="60") as (url, process, log):
+        began = threading.Event()
+
+        def half_a_recording():
+            yield b"RIFF" + bytes(2**16)
+            began.set()
+            process.wait(30)
+
+        with ThreadPoolExecutor() as pool:
+            target = f"{url}/predict"
+            slow = pool.submit(httpx.post, target, content=half_a_recording(), timeout=60)
+            assert began.wait(30)
+            httpx.get(f"{url}/health")  # what was sent before has arrived
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+            answer = slow.result()
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "ShuttingDownError"
+        assert answer.headers["retry-after"]
         assert "Traceback" not in log.read_text()
 
 
