@@ -41,7 +41,8 @@ class ModelSettings(BaseSettings):
     capture_steps: bool = False
     """Record the decoding step as a CUDA graph and replay it; no gain on other devices."""
     max_audio_seconds: float = Field(default=4 * 3600.0, gt=0)
-    """Longer recordings are refused, while they are being decoded."""
+    """Longer recordings are refused, while they are being decoded; more than two separate channels
+    may last twice that together."""
 
 
 def _no_bool(value: Any) -> Any:
@@ -122,7 +123,8 @@ class InferenceConfig(BaseModel):
     diarize: bool = True
     """`false` leaves speakers out even where a diarization model is loaded."""
     num_speakers: Speakers = None
-    """Exact number of speakers, when known; excludes the two bounds below."""
+    """Number of speakers, when known; fewer if no more voices can be told apart. Excludes the two
+    bounds below."""
     min_speakers: Speakers = None
     """Fewest speakers to find."""
     max_speakers: Speakers = None

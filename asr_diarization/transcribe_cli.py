@@ -59,7 +59,7 @@ def _add_parameters(group: argparse._ArgumentGroup) -> None:
     """One option for every field of `InferenceConfig`, of the same name."""
     for name, field in InferenceConfig.model_fields.items():
         option = f"--{name.replace('_', '-')}"
-        text = (field.description or "").replace("`", "").replace("%", "%%").split("\n")[0]
+        text = " ".join((field.description or "").replace("`", "").replace("%", "%%").split())
         if name == "known_speakers":
             text = "people to recognise, each by a recording of 1 to 30 s of their voice"
             group.add_argument(
@@ -93,8 +93,10 @@ def _metavar(field: FieldInfo) -> str:
     choices = typing.get_args(field.annotation)
     if typing.get_origin(field.annotation) is typing.Literal:
         return "|".join(map(str, choices))
-    kinds = [kind for kind in choices if kind is not types.NoneType] or [field.annotation]
-    return {int: "N", float: "SECONDS"}.get(kinds[0], "TEXT")
+    kind = next((kind for kind in choices if kind is not types.NoneType), field.annotation)
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    return {int: "N", float: "SECONDS"}.get(kind, "TEXT")
 
 
 def _transcribe(options: argparse.Namespace) -> int:

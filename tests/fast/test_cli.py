@@ -141,6 +141,15 @@ def test_options_are_the_fields_of_inference_config():
     assert names == set(InferenceConfig.model_fields)
 
 
+def test_help_shows_what_kind_of_value_an_option_takes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["transcribe", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for option in ("--num-speakers N", "--batch-size N", "--chunk-length-s SECONDS"):
+        assert option in shown
+    assert "Excludes the two bounds below." in shown
+
+
 def test_options_reach_the_pipeline(transcriber, call):
     options = "--task translate --language fr --batch-size 3 --chunk-length-s 20.5 --no-diarize"
     options += " --initial-prompt Names"
