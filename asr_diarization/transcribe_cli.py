@@ -93,7 +93,9 @@ def _metavar(field: FieldInfo) -> str:
     choices = typing.get_args(field.annotation)
     if typing.get_origin(field.annotation) is typing.Literal:
         return "|".join(map(str, choices))
-    kind = next((kind for kind in choices if kind is not types.NoneType), field.annotation)
+    kind: typing.Any = next(
+        (kind for kind in choices if kind is not types.NoneType), field.annotation
+    )
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     return {int: "N", float: "SECONDS"}.get(kind, "TEXT")
