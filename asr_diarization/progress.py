@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from asr_diarization.audio import Waveform
 from diarization_utils import Segment
+
+if TYPE_CHECKING:  # doors that only show progress run where no audio library does
+    from asr_diarization.audio import Waveform
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 /** The transcript as a conversation: blocks of one speaker, a row per sentence, words to click. */
 
 import { clock, make, pause } from "./dom.js";
-import { colourOf } from "./speakers.js";
+import { paint } from "./speakers.js";
 import { nameOf, utterances } from "./transcript.js";
 
 export const UNSURE_WORD = 0.5;
@@ -81,7 +81,7 @@ export class Conversation {
   #build(block) {
     const head = make("h3", {}, make("span.swatch", { "aria-hidden": "true" }));
     if (block.speaker === null) head.append(make("span.nobody", {}, "Nobody known"));
-    else head.append(make("button.who", { type: "button", title: "Rename everywhere" }));
+    else head.append(make("button.who", { type: "button", dir: "auto", title: "Rename everywhere" }));
     const list = make("ol.rows", {}, ...block.segments.map((segment) => this.#row(segment)));
     block.element = make("section.block", {}, ...(block.isFirst ? [head] : []), list);
     block.element.dataset.speaker = block.speaker ?? "";
@@ -157,7 +157,7 @@ function setSpeaker({ element, speaker }, transcript) {
   if (speaker === null) return;
   const name = nameOf(transcript, speaker);
   if (who && who.textContent !== name) who.textContent = name;
-  element.style.setProperty("--speaker", colourOf(transcript, speaker));
+  paint(element, transcript, speaker);
 }
 
 /** The text of a row; without word times, all of it is one word. */

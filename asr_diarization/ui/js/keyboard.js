@@ -1,4 +1,4 @@
-/** The keys of the page, wherever the focus is, but where text is typed or chosen. */
+/** The keys of the page: none where text is typed or chosen, letters only in the transcript. */
 
 const TYPING = "input:not([type=checkbox]), textarea, select";
 /** Space does there what it always does; on a sentence's time it plays and pauses like elsewhere. */
@@ -15,6 +15,8 @@ export function listenToKeys(actions, isOn) {
     const name = nameOf(event);
     if (name === "Space" && event.target.closest(PRESSED_BY_SPACE)) return;
     if (!name || !actions[name]) return;
+    // Who speaks to the computer types letters anywhere (WCAG 2.1.4).
+    if (name.length === 1 && !event.target.closest("#conversation")) return;
     event.preventDefault();
     actions[name]();
   });

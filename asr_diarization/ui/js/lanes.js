@@ -1,7 +1,7 @@
 /** One lane per speaker under the waveform: when each of them talks, and how long in all. */
 
 import { byId, isComposing, lasting, make } from "./dom.js";
-import { overlaps, speakersOf } from "./speakers.js";
+import { overlaps, paint, speakersOf } from "./speakers.js";
 
 const HEIGHT = 14;
 
@@ -38,7 +38,9 @@ export class Lanes {
     for (const id of this.#lanes.keys()) if (!ids.has(id)) this.#lanes.delete(id);
     for (const speaker of speakers) {
       if (!this.#lanes.has(speaker.id)) this.#lanes.set(speaker.id, this.#make(speaker));
-      fill(this.#lanes.get(speaker.id), speaker);
+      const lane = this.#lanes.get(speaker.id);
+      fill(lane, speaker);
+      paint(lane, transcript, speaker.id);
     }
     const lanes = speakers.map((speaker) => this.#lanes.get(speaker.id));
     const shown = [...this.#list.children];
@@ -66,12 +68,14 @@ export class Lanes {
   #make({ id }) {
     const input = make("input.name", {
       maxlength: "64",
+      dir: "auto",
       spellcheck: "false",
       title: "Rename everywhere",
       change: () => this.#renamed(id, input),
       keydown: (event) => {
+        if (isComposing(event) || !["Escape", "Enter"].includes(event.key)) return;
         if (event.key === "Escape") input.value = this.#transcript.names[id];
-        if (!isComposing(event) && ["Escape", "Enter"].includes(event.key)) input.blur();
+        input.blur();
       },
     });
     return make(
@@ -90,9 +94,8 @@ export class Lanes {
   }
 
   #renamed(id, input) {
-    const name = input.value.trim().replace(/\s+/g, " ");
-    if (name) this.#onRename(id, name);
-    else input.value = this.#transcript.names[id];
+    input.value = input.value.trim().replace(/\s+/g, " ") || this.#transcript.names[id];
+    this.#onRename(id, input.value);
   }
 
   /** Paint the part of the recording that the waveform shows. */
@@ -115,6 +118,7 @@ export class Lanes {
       for (const turn of own) {
         context.fillRect(x(turn.start), 0, Math.max(1, x(turn.end) - x(turn.start)), HEIGHT);
       }
+      if (canvas.closest(".hollow")) context.clearRect(0, HEIGHT / 3, width, HEIGHT / 3);
       this.#drawStripes(context, own, x, getComputedStyle(canvas).getPropertyValue("--stripe"));
     }
   }
@@ -159,11 +163,10 @@ export class Lanes {
   }
 }
 
-function fill(lane, { name, colour, share, seconds }) {
+function fill(lane, { name, share, seconds }) {
   const input = lane.querySelector("input");
   input.value = name;
   input.setAttribute("aria-label", `Name of ${name}`);
   lane.querySelector(".share").textContent = `${Math.round(100 * share)} % · ${lasting(seconds)}`;
   lane.querySelector(".lane").setAttribute("aria-label", `${name} talks ${lasting(seconds)}`);
-  lane.style.setProperty("--speaker", colour);
 }

@@ -36,9 +36,12 @@ export class Reader {
       onPlay: (id, index) => this.#playFrom(id, index),
       onRename: (speaker) => this.#lanes.rename(speaker),
     });
-    this.#search = new Search(this.#conversation, (id) => {
-      this.#sentences.activate(id);
-      this.#conversation.row(id)?.scrollIntoView({ block: "center" });
+    this.#search = new Search(this.#conversation, {
+      onHit: (id) => {
+        this.#sentences.activate(id);
+        this.#conversation.row(id)?.scrollIntoView({ block: "center" });
+      },
+      onLeave: (id) => this.#sentences.focus(id),
     });
     store.addEventListener("change", () => this.#show());
     this.#player.addEventListener("time", () => this.#showTime());

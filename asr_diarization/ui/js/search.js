@@ -13,20 +13,23 @@ export class Search {
   #current = -1;
   #transcript = null;
   #conversation;
-  #show;
+  #onHit;
+  #onLeave;
 
   /**
    * @param {import("./conversation.js").Conversation} conversation
-   * @param {(id: number) => void} show called with the segment in which the current hit begins
+   * @param {{onHit: (id: number) => void, onLeave: (id: number) => void}} actions on the segment
+   *   in which the current hit begins
    */
-  constructor(conversation, show) {
+  constructor(conversation, { onHit, onLeave }) {
     this.#conversation = conversation;
-    this.#show = show;
+    this.#onHit = onHit;
+    this.#onLeave = onLeave;
     this.#query.addEventListener("input", () => this.#find());
     this.#query.addEventListener("keydown", (event) => {
       if (isComposing(event)) return;
       if (event.key === "Enter") this.#step(event.shiftKey ? -1 : 1);
-      if (event.key === "Escape") this.clear();
+      if (event.key === "Escape") this.#leave();
     });
   }
 
@@ -42,7 +45,7 @@ export class Search {
   }
 
   #find() {
-    const wanted = this.#query.value.trim().toLowerCase();
+    const wanted = this.#query.value.trim();
     this.#hits = wanted ? hitsOf(this.#transcript, wanted) : [];
     this.#current = -1;
     this.#mark();
@@ -52,8 +55,14 @@ export class Search {
     if (!this.#hits.length) return;
     const count = this.#hits.length;
     this.#current = this.#current < 0 && by < 0 ? count - 1 : (this.#current + by + count) % count;
-    this.#show(this.#hits[this.#current][0].id);
+    this.#onHit(this.#hits[this.#current][0].id);
     this.#mark();
+  }
+
+  #leave() {
+    const hit = this.#hits[this.#current];
+    this.clear();
+    if (hit) this.#onLeave(hit[0].id);
   }
 
   #mark() {
@@ -84,19 +93,18 @@ export class Search {
 
 /** Each hit as its parts, one for each segment it reaches into; it stays within one utterance. */
 function hitsOf(transcript, wanted) {
+  const pattern = new RegExp(wanted.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "giu");
   return utterances(transcript).flatMap((segments) => {
     const starts = [];
     let text = "";
     for (const segment of segments) {
       if (text) text += " ";
       starts.push(text.length);
-      text += segment.text.toLowerCase();
+      text += segment.text;
     }
-    const found = [];
-    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
-      found.push(partsOf(segments, starts, at, at + wanted.length));
-    }
-    return found;
+    return Array.from(text.matchAll(pattern), ({ 0: said, index }) =>
+      partsOf(segments, starts, index, index + said.length),
+    );
   });
 }
 

@@ -19,6 +19,7 @@ export class Sentences {
     "aria-label": "Speaker of this sentence",
     title: "Who said it (S)",
     change: () => this.#move(),
+    keydown: (event) => this.#openChoice(event),
   });
   #tools = make("div.row-tools", {}, this.#speaker, this.#edit);
 
@@ -90,6 +91,15 @@ export class Sentences {
   /** Put the focus on the choice of a speaker. */
   chooseSpeaker() {
     this.#speaker.focus();
+  }
+
+  /** Keys that would change the closed choice open it: the sentence moves when one is taken. */
+  #openChoice(event) {
+    const isShortcut = event.ctrlKey || event.metaKey || event.altKey;
+    if (isShortcut || !/^(Arrow.*|Page.*|Home|End|\S)$/u.test(event.key)) return;
+    if (!this.#speaker.showPicker) return;
+    this.#speaker.showPicker();
+    event.preventDefault();
   }
 
   /** Whether something was typed that is not in the transcript yet. */

@@ -1,14 +1,11 @@
-/** Speakers in the order in which they begin, their colours, and how long they talk. */
+/** Speakers in the order in which they begin, what they look like, and how long they talk. */
 
-/** Okabe and Ito's colours, told apart by everybody; the palest last. */
-export const COLOURS = [
-  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8f98", "#f0e442",
-];
+/** `--voice-0` and so on in base.css; nobody could tell more of them apart. */
+const COLOURS = 8;
 
 /**
  * @param {import("./transcript.js").Transcript} transcript
- * @returns {{id: string, name: string, colour: string, seconds: number, share: number}[]}
- *   `share` of all talking
+ * @returns {{id: string, name: string, seconds: number, share: number}[]} `share` of all talking
  */
 export function speakersOf(transcript) {
   const seconds = new Map();
@@ -22,19 +19,22 @@ export function speakersOf(transcript) {
   return [...seconds].map(([id, value]) => ({
     id,
     name: transcript.names[id],
-    colour: colourOf(transcript, id),
     seconds: value,
     share: all ? value / all : 0,
   }));
 }
 
 /**
- * The colour of a speaker; it stays when others are renamed, merged or added.
+ * Give what is in `element` the look of a speaker: a colour, and hollow shapes where all colours
+ * are taken. It stays when others are renamed, merged or added.
+ * @param {HTMLElement} element
  * @param {import("./transcript.js").Transcript} transcript
  * @param {string} speaker
  */
-export function colourOf(transcript, speaker) {
-  return COLOURS[transcript.known.indexOf(speaker) % COLOURS.length];
+export function paint(element, transcript, speaker) {
+  const number = transcript.known.indexOf(speaker);
+  element.style.setProperty("--speaker", `var(--voice-${number % COLOURS})`);
+  element.classList.toggle("hollow", number % (2 * COLOURS) >= COLOURS);
 }
 
 /**
