@@ -271,7 +271,10 @@ def test_the_description_is_kept(url, tmp_path):
 def test_the_log_has_one_json_line_per_request_and_no_secret(server):
     url, _, log = server
     httpx.get(f"{url}/health", headers={**HEADERS, "X-Request-ID": "look-for-me"})
-    text = log.read_text()
+    deadline = time.monotonic() + 30
+    while "look-for-me" not in (text := log.read_text()):  # it is written after the answer is sent
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line.get("request_id") == "look-for-me"]
     assert (line["path"], line["status"]) == ("/health", 200)
