@@ -34,6 +34,23 @@ def expect_time(page, *seconds):
     expect(page.locator("#time")).to_have_text(re.compile(f"^({clocks}) / "))
 
 
+def heights(page):
+    """How many heights the bars of the waveform have."""
+    return page.locator("#waveform").evaluate("""host => {
+        const canvas = host.firstElementChild.shadowRoot.querySelector("canvas");
+        if (!canvas) return 0;
+        const {width, height} = canvas;
+        const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
+        const filled = new Set();
+        for (let x = 0; x < width; x += 1) {
+          let count = 0;
+          for (let y = 0; y < height; y += 1) count += data[4 * (y * width + x) + 3] > 0;
+          filled.add(count);
+        }
+        return filled.size;
+    }""")
+
+
 def downloaded(page, form):
     """What a download of this form holds, and what it is called."""
     with page.expect_download() as download:

@@ -6,11 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
-from driving import DIALOGUE, NARROW, WIDE, at_time, expect_time, transcribe
+from driving import DIALOGUE, NARROW, WIDE, at_time, expect_time, heights, transcribe
 from playwright.sync_api import expect
 
 from asr_diarization.events import event
 
+STREAM = "text/event-stream"
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 
 
@@ -45,7 +46,8 @@ def test_axe_finds_nothing_and_nothing_sticks_out(dialogue_answer, open_page, vi
     transcribe(page)
     page.locator(".time").nth(2).click()
     page.click("#play")
-    page.press("body", "e")
+    page.locator(".time").nth(2).focus()
+    page.keyboard.press("e")
     expect(page.locator("textarea")).to_be_visible()
     assert findings(page) == []
     assert fits(page)
@@ -64,7 +66,7 @@ def dialogue_answer(server):
         headers={"Accept": "text/event-stream"},
         timeout=300,
     )
-    return {"body": answer.content, "content_type": "text/event-stream"}
+    return {"body": answer.content, "content_type": STREAM}
 
 
 def test_everything_by_keys(open_page, dialogue_answer):
@@ -151,10 +153,12 @@ def test_two_hours_are_read_without_a_long_stop(open_page, record_property):
           for (const {duration} of list.getEntries()) window.long.push(duration);
         }).observe({type: "longtask"});
     }""")
-    stream = {"body": event(answer, "transcript"), "content_type": "text/event-stream"}
-    page.route("**/predict", lambda route: route.fulfill(**stream))
+    picture = {"duration": 7200.0, "peaks": [[i % 50 / 50 for i in range(4000)]]}
+    body = event(picture, "waveform") + event(answer, "transcript")
+    page.route("**/predict", lambda route: route.fulfill(body=body, content_type=STREAM))
     transcribe(page)
     expect(page.locator(".word")).to_have_count(len(answer["words"]))
+    assert heights(page) > 10
     opened = page.evaluate("window.long.splice(0)")
     page.mouse.move(1100, 500)
     for _ in range(40):
@@ -182,3 +186,37 @@ def test_two_hours_are_read_without_a_long_stop(open_page, record_property):
     assert skipped > 0.9 * blocks
     assert most <= 20
     assert fits(page)
+
+
+def test_without_a_picture_all_else_works(open_page):
+    """A server that sends none, and nothing is made out of the recording here."""
+    page = open_page()
+    page.add_init_script("AudioContext.prototype.decodeAudioData = () => console.error('decoded')")
+    page.reload()
+    body = event(two_hours(), "transcript")
+    page.route("**/predict", lambda route: route.fulfill(body=body, content_type=STREAM))
+    transcribe(page)
+    assert heights(page) < 3
+    page.locator(".word").nth(2).click()
+    expect(page.locator("#play.playing")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_phone_shows_controls_whole_and_in_their_order(open_page, width):
+    page = open_page(viewport={"width": width, "height": 740})
+    body = event(two_hours(), "transcript")
+    page.route("**/predict", lambda route: route.fulfill(body=body, content_type=STREAM))
+    transcribe(page)
+    page.evaluate("document.getElementById('time').textContent = '1:02:03 / 2:00:00'")
+    assert fits(page)
+    play, zoom, lanes, files, talk = (
+        page.locator(name).bounding_box()
+        for name in ("#play", "#zoom-in", "#lanes", "#downloads", "#tools")
+    )
+    assert play["width"] == play["height"]
+    assert zoom["x"] + zoom["width"] <= width - 12
+    assert lanes["y"] < files["y"] < talk["y"]
+    page.locator(".word").nth(30).click()
+    page.keyboard.press("s")
+    expect(page.locator(".row-tools select")).to_be_focused()
+    expect(page.locator(".row-tools select")).to_be_in_viewport()

@@ -8,7 +8,7 @@ import threading
 import time
 
 import httpx
-from driving import DIALOGUE, KEY, SPOKEN, transcribe
+from driving import DIALOGUE, KEY, SPOKEN, heights, transcribe
 from playwright.sync_api import expect
 
 from asr_diarization.events import event
@@ -168,6 +168,7 @@ def test_what_the_browser_cannot_play_is_read_all_the_same(open_page, data_dir):
     expect(page.locator("#no-sound")).to_be_visible()
     assert page.locator("#play").is_disabled()
     assert page.locator("#lanes canvas").count() == 2
+    assert heights(page) > 10
     expect(page.locator("#time")).to_have_text("0:00 / 0:30")
 
 

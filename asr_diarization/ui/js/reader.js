@@ -144,6 +144,7 @@ export class Reader {
   async #show() {
     const { transcript, canUndo, canRedo, hasUnsavedEdits } = this.#store;
     if (!transcript) return;
+    const isFocused = byId("conversation").contains(document.activeElement);
     byId("undo").disabled = !canUndo;
     byId("redo").disabled = !canRedo;
     byId("unsaved").hidden = !hasUnsavedEdits;
@@ -152,13 +153,17 @@ export class Reader {
     byId("next-unsure").hidden = !this.#unsure.length;
     byId("next-unsure").textContent = `Next unsure word · ${this.#unsure.length}`;
     this.#lanes.show(transcript);
+    const refresh = () => {
+      this.#sentences.refresh();
+      this.#search.show(transcript);
+      // A row that is built anew loses the focus, and the keys would mean nothing.
+      if (isFocused && document.activeElement === document.body) this.#sentences.step(0);
+    };
     const shown = this.#conversation.show(transcript);
-    this.#sentences.refresh();
-    this.#search.show(transcript);
+    refresh();
     this.#showTime();
     await shown;
-    this.#sentences.refresh();
-    this.#search.show(transcript);
+    refresh();
   }
 
   #showTime() {
