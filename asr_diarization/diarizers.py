@@ -157,7 +157,7 @@ class PyannoteDiarizer:
             on_progress(Progress("diarize", 0.5 + 0.5 * embedded / chunks, 1.0))
 
         is_open = parameters.num_speakers is None and parameters.min_speakers is None
-        # What borrowing was measured with; a forced number cuts inside voices, on last digits.
+        # What borrowing was measured with; a given number may cut finer, where last digits decide.
         if is_open and pipeline.klustering == "AgglomerativeClustering":
             frame = pipeline._segmentation.model.receptive_field.step  # noqa: SLF001
             lenders = find_lenders(speakers.speech, binary.sliding_window.step / frame)
