@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asr_diarization.doctor import check_quickly, explain
+from asr_diarization.doctor.examine import check_quickly, explain
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.model_info.sources import find_sources
 from asr_diarization.pipeline import Pipeline
-from asr_diarization.sources import find_sources
 from config import ModelSettings
 
 

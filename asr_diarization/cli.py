@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _models(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from asr_diarization.local_models import build_local_models
+    from asr_diarization.local_models.build import build_local_models
 
     bars: dict[str, tqdm] = {}
 

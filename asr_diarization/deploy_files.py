@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -13,7 +13,7 @@ BUTTON = "OWNER/asr-diarization"
 """What README.md calls the repository that its button deploys."""
 NEIGHBOUR = r"\((?!https?://|#)[^)]*\)"
 """Of a link in README.md: a path, where nothing is in the endpoint's repository."""
-ALWAYS = ("handler.py", "requirements.txt", "README.md", "LICENSE", "asr_diarization/__init__.py")
+ALWAYS = ("handler.py", "requirements.txt", "README.md", "LICENSE")
 
 
 def files_of_endpoint(root: Path = ROOT) -> list[str]:
@@ -36,9 +36,12 @@ def _imported(root: Path, module: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            path = f"{name.replace('.', '/')}.py"
-            if (root / path).is_file():
-                yield path
+            path = name.replace(".", "/")
+            # A module runs the `__init__.py` of every package that it lies in.
+            packages = (f"{parent}/__init__.py" for parent in PurePosixPath(path).parents)
+            yield from (
+                p for p in (f"{path}.py", f"{path}/__init__.py", *packages) if (root / p).is_file()
+            )
 
 
 def push(api: Any, repository: str, *, private: bool, root: Path = ROOT) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asr_diarization.model_needs import WhisperSize, needed_bytes
-from asr_diarization.sources import Sources
+from asr_diarization.model_info.memory import WhisperSize, needed_bytes
+from asr_diarization.model_info.sources import Sources
 from config import ModelSettings
 
 DIARIZATION_31 = "pyannote/speaker-diarization-3.1"

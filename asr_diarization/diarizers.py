@@ -180,7 +180,7 @@ def _load(source: str, token: str | None) -> Any:
     os.environ.setdefault("PYANNOTE_CACHE", constants.HF_HUB_CACHE)
     from pyannote.audio import Pipeline
 
-    from asr_diarization.diarization_files import pyannote3_config
+    from asr_diarization.local_models.diarization import pyannote3_config
 
     is_version_3 = "use_auth_token" in inspect.signature(Pipeline.from_pretrained).parameters
     try:

@@ -10,8 +10,8 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
+from asr_diarization.doctor.findings import Finding, bad, faults
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import Finding, bad, faults
 from asr_diarization.settings import read_settings
 from config import ModelSettings
 
@@ -53,7 +53,7 @@ def add_doctor(commands: Any) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from asr_diarization.doctor import examine
+    from asr_diarization.doctor.examine import examine
 
     try:
         settings = read_settings(ModelSettings)

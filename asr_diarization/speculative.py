@@ -15,10 +15,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from asr_diarization.assistant_fit import Fit, check_fit, spelled_languages
 from asr_diarization.audio import Waveform
 from asr_diarization.caches import MAX_DRAFT, Cache
 from asr_diarization.loading import Checkpoint
+from asr_diarization.model_info.compatibility import Fit, check_fit, spelled_languages
 from asr_diarization.rows import Rows
 from asr_diarization.whisper import Decoder
 

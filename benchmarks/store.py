@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DOORS = {"__main__", "cli", "server", "formats", "payloads", "errors", "progress"}
-BUILDERS = {"local_models", "wheels", "model_store", "campplus_weights"}
-BUILDERS |= {"ctranslate2_files", "whisper_files", "diarization_files"}
-"""Neither these nor the doors change words or turns once the models are built."""
+PACKAGE = REPOSITORY / "asr_diarization"
+WITHOUT_INFLUENCE = {
+    "__main__", "cli", "deploy", "doctor", "errors", "formats", "local_models", "payloads",
+    "progress", "server",
+}  # fmt: skip
+"""Modules and subpackages that change neither words nor turns once the models are built."""
 
 
 class Store:
@@ -53,8 +55,11 @@ def code_version(*, merging: bool) -> str:
 
     Files whose name starts with `merg` and `diarization_utils.py` count as what joins them.
     """
-    files = [REPOSITORY / "config.py", *sorted((REPOSITORY / "asr_diarization").glob("*.py"))]
-    files = [path for path in files if path.stem not in DOORS | BUILDERS]
+    files = [REPOSITORY / "config.py"]
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part not in WITHOUT_INFLUENCE:
+            files.append(path)
     if merging:
         files.append(REPOSITORY / "diarization_utils.py")
     else:

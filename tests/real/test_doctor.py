@@ -14,11 +14,11 @@ import pytest
 import pytest_socket
 from loopback_hub import TOKEN, LoopbackHub, Repository, asking, listening
 
-from asr_diarization import check_machine
 from asr_diarization.assembly import load_pipeline
-from asr_diarization.doctor import examine
+from asr_diarization.doctor import machine
+from asr_diarization.doctor.examine import examine
+from asr_diarization.doctor.findings import bad, faults
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import bad, faults
 from config import ModelSettings
 
 REPO = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ class TestHub:
 
     def test_a_cache_that_has_everything_may_be_read_only(self, hub, monkeypatch, tmp_path):
         assert told() == {}  # this downloads what is small
-        monkeypatch.setattr(check_machine, "check_writable", lambda *_: bad("cache", "read-only"))
+        monkeypatch.setattr(machine, "check_writable", lambda *_: bad("cache", "read-only"))
         assert told() == {}
         assert "cache" in told(asr_model="speech/other")
 

@@ -14,9 +14,9 @@ import pytest
 
 from asr_diarization import assembly, cli
 from asr_diarization.assembly import load_pipeline
-from asr_diarization.doctor import examine
+from asr_diarization.doctor.examine import examine
+from asr_diarization.doctor.findings import faults
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import faults
 from config import ModelSettings
 from handler import EndpointHandler
 

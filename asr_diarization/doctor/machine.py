@@ -8,9 +8,9 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from asr_diarization.check_versions import INSTALL, installed_version
+from asr_diarization.doctor.findings import Finding, bad, good
+from asr_diarization.doctor.versions import INSTALL, installed_version
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import Finding, bad, good
 
 DECODERS = ("pcm_s16le", "flac", "mp3", "vorbis", "opus", "aac", "amrnb")
 GB = 1e9

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_diarization import check_machine
-from asr_diarization.assistant_fit import check_fit, fit_of_config
-from asr_diarization.check_directories import check_directory
-from asr_diarization.check_hub import (
+from asr_diarization.doctor import machine
+from asr_diarization.doctor.directories import check_directory
+from asr_diarization.doctor.findings import Finding, bad, faults, good, paragraph
+from asr_diarization.doctor.hub import (
     Hub,
     OnStep,
     cached,
@@ -20,17 +20,17 @@ from asr_diarization.check_hub import (
     named_repositories,
     silent,
 )
-from asr_diarization.check_versions import check_versions, installed_version
+from asr_diarization.doctor.versions import check_versions, installed_version
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.findings import Finding, bad, faults, good, paragraph
-from asr_diarization.model_needs import (
+from asr_diarization.model_info.compatibility import check_fit, fit_of_config
+from asr_diarization.model_info.memory import (
     WhisperSize,
     local_parameters,
     needed_bytes,
     read_json,
     whisper_size,
 )
-from asr_diarization.sources import Sources, find_sources
+from asr_diarization.model_info.sources import Sources, find_sources
 from config import ModelSettings
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def examine(
 ) -> list[Finding]:
     """All checks; no hub is asked when it is switched off, or when every model is a directory."""
     sources = find_sources(settings, model_dir)
-    found = [*_checks_of_machine(sources), *check_machine.check_imports()]
+    found = [*_checks_of_machine(sources), *machine.check_imports()]
     found += _checks_of_local(sources)
     if not _has_hub(found):
         return found  # nothing can be looked for without it
@@ -90,7 +90,7 @@ def examine(
         hub = Hub(settings.hf_token.get_secret_value() if settings.hf_token else None)
         found += _checks_of_hub(hub, repositories, sources, on_step)
     found += _check_assistant(sources, hub)
-    needed = {"versions", "FFmpeg", *check_machine.LIBRARIES}
+    needed = {"versions", "FFmpeg", *machine.LIBRARIES}
     if not needed & {finding.subject for finding in faults(found)}:
         found += _checks_of_room(settings, sources, hub)
     return found
@@ -118,7 +118,7 @@ def _misnamed(sources: Sources) -> list[Finding]:
 
 def _checks_of_machine(sources: Sources) -> list[Finding]:
     found = check_versions(speakers=sources.diarization is not None)
-    return [*found, check_machine.check_ffmpeg(), check_machine.check_temporary()]
+    return [*found, machine.check_ffmpeg(), machine.check_temporary()]
 
 
 def _check_cache(sources: Sources) -> list[Finding]:
@@ -127,7 +127,7 @@ def _check_cache(sources: Sources) -> list[Finding]:
 
     if all(_is_cached(source) for source in _named_directly(sources)):
         return []
-    return [check_machine.check_writable(Path(constants.HF_HUB_CACHE), "HF_HUB_CACHE")]
+    return [machine.check_writable(Path(constants.HF_HUB_CACHE), "HF_HUB_CACHE")]
 
 
 def _named_directly(sources: Sources) -> dict[str, str]:
@@ -216,15 +216,15 @@ def _checks_of_room(settings: ModelSettings, sources: Sources, hub: Hub | None) 
     """Device, memory and disk; as far as the models' sizes are known."""
     from huggingface_hub import constants
 
-    device = check_machine.check_device(settings.device, settings.precision)
+    device = machine.check_device(settings.device, settings.precision)
     found = [device]
     room = _room(sources, hub)
     if room.sizes and device.is_ok:
         on = device.text
         needed = needed_bytes(room.sizes, diarization=bool(sources.diarization), device=on)
-        found.append(check_machine.check_memory(needed, check_machine.available_bytes(on), on))
+        found.append(machine.check_memory(needed, machine.available_bytes(on), on))
     if room.download_bytes:
-        found.append(check_machine.check_disk(room.download_bytes, Path(constants.HF_HUB_CACHE)))
+        found.append(machine.check_disk(room.download_bytes, Path(constants.HF_HUB_CACHE)))
     return found
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from asr_diarization.assistant_fit import MULTILINGUAL_VOCABULARY
-from asr_diarization.ctranslate2_files import ModelFile, read_model_file
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.local_models.ctranslate2 import ModelFile, read_model_file
+from asr_diarization.model_info.compatibility import MULTILINGUAL_VOCABULARY
 
 MAX_TOKENS = 448
 TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_diarization.model_needs import read_config
+from asr_diarization.model_info.memory import read_config
 from config import ModelSettings
 
 

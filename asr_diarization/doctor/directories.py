@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asr_diarization.findings import Finding, bad, good
-from asr_diarization.model_needs import read_config, read_json, tensor_shapes
+from asr_diarization.doctor.findings import Finding, bad, good
+from asr_diarization.model_info.memory import read_config, read_json, tensor_shapes
 
 WEIGHTS = (
     "model.safetensors",

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from asr_diarization.findings import Finding, bad, good
+from asr_diarization.doctor.findings import Finding, bad, good
 
 NEEDED = ("torch", "transformers", "huggingface_hub", "numpy", "av", "silero-vad")
 NEEDED_FOR_SPEAKERS = ("torchaudio", "pyannote.audio")

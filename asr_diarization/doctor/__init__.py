@@ -1,0 +1,1 @@
+"""What is wrong with a deployment, and what to do about it, before models are loaded."""

@@ -1,0 +1,1 @@
+"""Models that need no account, built from pinned wheels."""
