@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from asr_diarization import deploy, deploy_checks, deploy_files, deploy_watch
+from asr_diarization.deploy import checks, endpoint, files, watch
+from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
 from asr_diarization.deploy_options import add_wishes, changed_endpoint, new_endpoint
-from asr_diarization.deploy_presets import MEMORY_GB, PRESETS
 from asr_diarization.errors import DeployError
 
 EXIT_OK = 0
@@ -155,9 +155,9 @@ def _sentence(error: Exception, status: int | None) -> str:
 
 
 def _push(api: Any, options: argparse.Namespace) -> int:
-    names = deploy_files.files_of_endpoint()
+    names = files.files_of_endpoint()
     print(f"uploading {len(names)} files to {options.repository}", file=sys.stderr)
-    print(deploy_files.push(api, options.repository, private=not options.public))
+    print(files.push(api, options.repository, private=not options.public))
     print(f"by hand: {NEW_ENDPOINT.format(options.repository)}", file=sys.stderr)
     return EXIT_OK
 
@@ -166,20 +166,20 @@ def _create(api: Any, options: argparse.Namespace) -> int:
     wish = new_endpoint(options)
     if options.dry_run:
         try:
-            _remark(deploy_checks.check_new(None, wish))  # nothing is sent, so nobody is asked
+            _remark(checks.check_new(None, wish))  # nothing is sent, so nobody is asked
         except DeployError as error:
             print(f"warning: {error}", file=sys.stderr)
-        print(json.dumps(deploy.body_of(api, wish), indent=2))
+        print(json.dumps(endpoint.body_of(api, wish), indent=2))
         return EXIT_OK
-    _remark(deploy_checks.check_new(api, wish))
-    return _show(deploy.create(api, wish))
+    _remark(checks.check_new(api, wish))
+    return _show(endpoint.create(api, wish))
 
 
 def _update(api: Any, options: argparse.Namespace) -> int:
     wish = changed_endpoint(options)
     raw = _endpoint(api, options).raw
-    _remark(deploy_checks.check_changed(api, wish, raw))
-    return _show(deploy.update(api, wish, raw))
+    _remark(checks.check_changed(api, wish, raw))
+    return _show(endpoint.update(api, wish, raw))
 
 
 def _remark(remarks: list[str]) -> None:
@@ -188,15 +188,15 @@ def _remark(remarks: list[str]) -> None:
 
 
 def _wait(api: Any, options: argparse.Namespace) -> int:
-    endpoint = _endpoint(api, options)
-    deploy_watch.wait(endpoint, options.timeout, lambda text: print(text, file=sys.stderr))
-    return _show(endpoint)
+    deployed = _endpoint(api, options)
+    watch.wait(deployed, options.timeout, lambda text: print(text, file=sys.stderr))
+    return _show(deployed)
 
 
 def _test(api: Any, options: argparse.Namespace) -> int:
     audio = options.audio or _sample()
-    endpoint = _endpoint(api, options)
-    answer = deploy_watch.ask(endpoint, audio, api.token, speakers=not options.no_speakers)
+    deployed = _endpoint(api, options)
+    answer = watch.ask(deployed, audio, api.token, speakers=not options.no_speakers)
     if options.no_speakers:
         print(answer["text"])
     for turn in answer.get("speakers") or ():
@@ -218,23 +218,23 @@ def _resume(api: Any, options: argparse.Namespace) -> int:
 
 
 def _logs(api: Any, options: argparse.Namespace) -> int:
-    lines = deploy_watch.read_logs(_endpoint(api, options), api.token).splitlines()
+    lines = watch.read_logs(_endpoint(api, options), api.token).splitlines()
     for line in lines[max(0, len(lines) - options.tail) :]:
         print(line)
     return EXIT_OK
 
 
 def _delete(api: Any, options: argparse.Namespace) -> int:
-    endpoint = _endpoint(api, options)
+    deployed = _endpoint(api, options)
     if not options.yes:
         try:
-            typed = input(f"delete the endpoint {endpoint.name} for good? Type its name: ")
+            typed = input(f"delete the endpoint {deployed.name} for good? Type its name: ")
         except EOFError as error:
             raise DeployError("nothing was deleted: nobody can be asked here; say --yes") from error
-        if typed != endpoint.name:
+        if typed != deployed.name:
             raise DeployError("nothing was deleted")
-    endpoint.delete()
-    print(f"{endpoint.name}: deleted")
+    deployed.delete()
+    print(f"{deployed.name}: deleted")
     return EXIT_OK
 
 
@@ -242,9 +242,9 @@ def _endpoint(api: Any, options: argparse.Namespace) -> Any:
     return api.get_inference_endpoint(options.name, namespace=options.namespace)
 
 
-def _show(endpoint: Any) -> int:
-    address = endpoint.url or "no address yet"
-    print(f"{endpoint.name}: {deploy_watch.described(endpoint)}, {address}")
+def _show(deployed: Any) -> int:
+    address = deployed.url or "no address yet"
+    print(f"{deployed.name}: {watch.described(deployed)}, {address}")
     return EXIT_OK
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from asr_diarization.deploy import Deployment
-from asr_diarization.deploy_presets import (
+from asr_diarization.deploy.endpoint import TOKEN, Deployment
+from asr_diarization.deploy.presets import (
     DIARIZATION_4,
     DIARIZATION_31,
     PRESETS,
     Instance,
     Preset,
 )
-from asr_diarization.deploy_surroundings import TOKEN
 from asr_diarization.errors import DeployError
 
 INSTANCE = ("vendor", "region", "accelerator", "instance_type", "instance_size")

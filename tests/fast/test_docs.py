@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asr_diarization import cli
-from asr_diarization.deploy_presets import MEMORY_GB, PRESETS
+from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
 
 REPO = Path(__file__).parents[2]
 DOCUMENTS = [REPO / "README.md", *sorted(REPO.glob("docs/*.md")), REPO / "examples" / "README.md"]

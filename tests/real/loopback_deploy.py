@@ -10,7 +10,8 @@ import pytest_socket
 from loopback_endpoints import LoopbackEndpoints
 from loopback_hub import TOKEN, asking, listening
 
-from asr_diarization import cli, deploy_watch
+from asr_diarization import cli
+from asr_diarization.deploy import watch
 
 OWN_ENV = "env" in inspect.signature(huggingface_hub.HfApi.create_inference_endpoint).parameters
 """huggingface_hub 0.30 has no `env`: variables travel as secrets there."""
@@ -24,7 +25,7 @@ def endpoints_api(monkeypatch):
     host = LoopbackEndpoints()
     with listening(host) as url, asking(url, monkeypatch):
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(deploy_watch.time, "sleep", lambda _: None)
+        monkeypatch.setattr(watch.time, "sleep", lambda _: None)
         yield host
 
 

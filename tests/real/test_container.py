@@ -27,8 +27,8 @@ import requests
 from example_programs import PROGRAMS, check_example
 from huggingface_hub.errors import BadRequestError
 
-from asr_diarization import deploy_watch
-from asr_diarization.deploy_files import files_of_endpoint
+from asr_diarization.deploy import watch
+from asr_diarization.deploy.files import files_of_endpoint
 
 REPO = Path(__file__).parents[2]
 SAID = "going along slushy country roads"
@@ -222,7 +222,7 @@ class TestHub:
             client.automatic_speech_recognition(str(sample), extra_body={"language": "klingon"})
 
     def test_deploy_test(self, url, phone_call):
-        answer = deploy_watch.ask(SimpleNamespace(url=url, name="calls"), phone_call, None)
+        answer = watch.ask(SimpleNamespace(url=url, name="calls"), phone_call, None)
         assert {turn["speaker"] for turn in answer["speakers"]} == SPEAKERS
 
 

@@ -17,7 +17,7 @@ from loopback_deploy import (  # noqa: F401  fixtures
 from loopback_hub import TOKEN
 
 from asr_diarization import cli
-from asr_diarization.deploy_presets import PRESETS
+from asr_diarization.deploy.presets import PRESETS
 
 HAS_HARDWARE = hasattr(huggingface_hub.HfApi, "list_inference_endpoints_hardware")
 BALANCED = {

@@ -14,7 +14,7 @@ from loopback_deploy import (  # noqa: F401  fixtures
 )
 from loopback_hub import Repository
 
-from asr_diarization.deploy_files import files_of_endpoint
+from asr_diarization.deploy.files import files_of_endpoint
 
 REPO = Path(__file__).parents[2]
 

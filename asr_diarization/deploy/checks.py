@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from asr_diarization.deploy import Deployment
-from asr_diarization.deploy_presets import (
+from asr_diarization.deploy.endpoint import Deployment
+from asr_diarization.deploy.presets import (
     DIARIZATION_4,
     DIARIZATION_31,
     MEMORY_GB,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BUTTON = "OWNER/asr-diarization"
 """What README.md calls the repository that its button deploys."""
 NEIGHBOUR = r"\((?!https?://|#)[^)]*\)"

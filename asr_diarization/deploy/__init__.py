@@ -1,0 +1,1 @@
+"""Endpoints on Hugging Face: what is uploaded, made, checked and watched."""
