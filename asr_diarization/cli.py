@@ -103,8 +103,8 @@ def _models(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     try:
-        from asr_diarization import server
-        from asr_diarization.server_settings import ServerSettings
+        from asr_diarization.server import app
+        from asr_diarization.server.settings import ServerSettings
     except ModuleNotFoundError as error:
         print(f"error: serving needs {error.name}: docker/requirements.txt", file=sys.stderr)
         return EXIT_CANNOT_SERVE
@@ -112,7 +112,7 @@ def _serve(options: argparse.Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     settings = read_settings(ServerSettings, given)
     try:
-        server.serve(settings)
+        app.serve(settings)
     except ModelLoadError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return EXIT_CANNOT_SERVE

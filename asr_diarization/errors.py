@@ -6,6 +6,9 @@
     │   ├── AudioTooLongError                longer or larger than this deployment accepts
     │   └── InvalidParameterError            unknown value, out of bounds, contradictory
     ├── BusyError                            try again later
+    │   └── ShuttingDownError                this server stops; another one will answer
+    ├── UploadTimeoutError                   the body of a request did not arrive in time
+    ├── NoRoomError                          the disk for uploads is full
     ├── CancelledError                       nobody waits for the result any more
     ├── OutOfMemoryError(MemoryError)        this machine is too small for the request
     ├── ModelLoadError(RuntimeError)         raised at start only: token, gate, path or mismatch
@@ -37,6 +40,21 @@ class InvalidParameterError(InvalidRequestError):
 
 class BusyError(AsrDiarizationError):
     """All places in the queue are taken."""
+
+
+class ShuttingDownError(BusyError):
+    """The server stops; another one, or the next one, will answer."""
+
+    def __init__(self, message: str = "the server is shutting down; try again in a moment") -> None:
+        super().__init__(message)
+
+
+class UploadTimeoutError(AsrDiarizationError):
+    """The body of a request did not arrive in time."""
+
+
+class NoRoomError(AsrDiarizationError):
+    """The disk for uploads is full."""
 
 
 class CancelledError(AsrDiarizationError):

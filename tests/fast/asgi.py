@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from asr_diarization.errors import InvalidAudioError
 from asr_diarization.progress import Progress
-from asr_diarization.server import create_app
-from asr_diarization.server_settings import ServerSettings
+from asr_diarization.server.app import create_app
+from asr_diarization.server.settings import ServerSettings
 from diarization_utils import Transcript, Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))

@@ -13,9 +13,10 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 from asgi import AUDIO, SAID, TURNS, Gated, client_of
 from pydantic import ValidationError
 
-from asr_diarization import cli, server
+from asr_diarization import cli
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.server_settings import ServerSettings
+from asr_diarization.server import app
+from asr_diarization.server.settings import ServerSettings
 from config import ModelSettings
 from diarization_utils import Transcript
 
@@ -91,7 +92,7 @@ class TestOperators:
             headers={"X-Request-ID": "abc-1", "Authorization": "Bearer hidden"},
         )
         (record,) = [r for r in caplog.records if r.name == "asr_diarization.server"]
-        line = server.JsonLines().format(record)
+        line = app.JsonLines().format(record)
         fields = json.loads(line)
         assert fields["request_id"] == "abc-1"
         assert fields["status"] == 200
@@ -110,7 +111,7 @@ class TestOperators:
 
     def test_a_page_is_served_when_it_is_there(self, tmp_path, monkeypatch):
         (tmp_path / "index.html").write_text("<p>hello")
-        monkeypatch.setattr(server, "UI_DIRECTORY", tmp_path)
+        monkeypatch.setattr(app, "UI_DIRECTORY", tmp_path)
         answer = client_of(api_keys="k").get("/ui/")
         assert answer.text == "<p>hello"
         policy = answer.headers["content-security-policy"]
@@ -203,7 +204,7 @@ class TestSettings:
         assert settings.trusted_hosts == ()
 
     def test_are_all_documented(self):
-        page = (Path(server.__file__).parent.parent / "docs" / "server.md").read_text()
+        page = (Path(app.__file__).parents[2] / "docs" / "server.md").read_text()
         for name, field in ServerSettings.model_fields.items():
             if name not in ModelSettings.model_fields:
                 assert f"| `{name.upper()}` | {_shown(field.default)} |" in page
@@ -216,7 +217,7 @@ class TestSettings:
 class TestCommand:
     def test_options_and_environment(self, monkeypatch):
         served = []
-        monkeypatch.setattr(server, "serve", served.append)
+        monkeypatch.setattr(app, "serve", served.append)
         monkeypatch.setenv("PORT", "81")
         assert cli.main(["serve", "--host", "0.0.0.0"]) == 0
         assert cli.main(["serve", "--port", "82"]) == 0
@@ -226,7 +227,7 @@ class TestCommand:
         def refuse(settings):
             raise ModelLoadError("cannot load x:\nit is not there")
 
-        monkeypatch.setattr(server, "load_pipeline", refuse)
+        monkeypatch.setattr(app, "load_pipeline", refuse)
         assert cli.main(["serve"]) == 1
         assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 

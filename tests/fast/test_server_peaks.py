@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asr_diarization.audio import SAMPLE_RATE
-from asr_diarization.peaks import MOST_PEAKS, peaks_of, picture_of
+from asr_diarization.server.peaks import MOST_PEAKS, peaks_of, picture_of
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3999, 4000, 4001, 8000, 99_999])

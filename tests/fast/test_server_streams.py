@@ -9,8 +9,8 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 from asgi import FORM, WATCH, Call, Gated, app_of, form, in_a_row, run, running, scripted
 from fakes import wav
 
-from asr_diarization import events
 from asr_diarization.errors import OutOfMemoryError
+from asr_diarization.server import events
 
 
 def test_events_of_a_watched_request():

@@ -9,7 +9,7 @@ import pytest
 from driving import DIALOGUE, NARROW, WIDE, at_time, expect_time, heights, transcribe
 from playwright.sync_api import expect
 
-from asr_diarization.events import event
+from asr_diarization.server.events import event
 
 STREAM = "text/event-stream"
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"

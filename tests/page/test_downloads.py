@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr_diarization import cli, transcribe_cli
-from asr_diarization.answers import dumped
 from asr_diarization.formats import FORMATS, to_json
+from asr_diarization.server.error_responses import dumped
 from diarization_utils import Segment, Transcript, Turn, Word
 
 FORMS = ("text", "srt", "vtt", "json", "rttm")

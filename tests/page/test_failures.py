@@ -11,7 +11,7 @@ import httpx
 from driving import DIALOGUE, KEY, SPOKEN, heights, transcribe
 from playwright.sync_api import expect
 
-from asr_diarization.events import event
+from asr_diarization.server.events import event
 
 SAID = "going along slushy country roads"
 

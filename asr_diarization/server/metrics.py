@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from asr_diarization.queueing import WorkQueue
+from asr_diarization.server.queueing import WorkQueue
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 SPEEDS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr_diarization.answers import error_response, record_error
-from asr_diarization.metrics import Metrics
+from asr_diarization.server.error_responses import error_response, record_error
+from asr_diarization.server.metrics import Metrics
 
 logger = logging.getLogger("asr_diarization.server")
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from asr_diarization.answers import dumped, record_error
+from asr_diarization.server.error_responses import dumped, record_error
 
 KEEP_ALIVE_SECONDS = 10.0
 """Proxies close connections on which nothing happens."""

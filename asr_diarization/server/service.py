@@ -15,11 +15,11 @@ from starlette.types import Receive
 
 from asr_diarization.audio import Encoded
 from asr_diarization.errors import CancelledError
-from asr_diarization.metrics import Metrics
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.queueing import Job, WorkQueue
-from asr_diarization.server_settings import ServerSettings
-from asr_diarization.uploads import Upload, UploadReader
+from asr_diarization.server.metrics import Metrics
+from asr_diarization.server.queueing import Job, WorkQueue
+from asr_diarization.server.settings import ServerSettings
+from asr_diarization.server.uploads import Upload, UploadReader
 from config import InferenceConfig
 from diarization_utils import Transcript
 

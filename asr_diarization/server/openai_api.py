@@ -19,21 +19,21 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from asr_diarization.answers import dumped, error_body
 from asr_diarization.errors import InvalidParameterError, InvalidRequestError
-from asr_diarization.events import Emit, EventStream, event
 from asr_diarization.formats import FORMATS, to_diarized_json, to_text, to_verbose_json
-from asr_diarization.openapi import (
+from asr_diarization.progress import Progress
+from asr_diarization.server.error_responses import dumped, error_body
+from asr_diarization.server.events import Emit, EventStream, event
+from asr_diarization.server.openapi import (
     MODEL_RESPONSES,
     MODELS_RESPONSE,
     OPENAI_BODY,
     OPENAI_ERRORS,
     OPENAI_RESPONSE,
 )
-from asr_diarization.progress import Progress
-from asr_diarization.server_settings import ServerSettings
-from asr_diarization.service import Service
-from asr_diarization.uploads import Upload
+from asr_diarization.server.service import Service
+from asr_diarization.server.settings import ServerSettings
+from asr_diarization.server.uploads import Upload
 from config import InferenceConfig
 from diarization_utils import Segment, Transcript, join_texts
 

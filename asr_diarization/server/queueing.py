@@ -11,19 +11,12 @@ from typing import TypeVar
 
 import anyio
 
-from asr_diarization.errors import AsrDiarizationError, BusyError
+from asr_diarization.errors import AsrDiarizationError, BusyError, ShuttingDownError
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 
 T = TypeVar("T")
 
 LONGEST_RETRY_SECONDS = 600
-
-
-class ShuttingDownError(BusyError):
-    """The server stops; another one, or the next one, will answer."""
-
-    def __init__(self, message: str = "the server is shutting down; try again in a moment") -> None:
-        super().__init__(message)
 
 
 class Job:

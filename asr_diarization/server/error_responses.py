@@ -18,9 +18,10 @@ from asr_diarization.errors import (
     CancelledError,
     InvalidAudioError,
     InvalidRequestError,
+    NoRoomError,
+    ShuttingDownError,
+    UploadTimeoutError,
 )
-from asr_diarization.queueing import ShuttingDownError
-from asr_diarization.upload_errors import NoRoomError, UploadTimeoutError
 
 logger = logging.getLogger("asr_diarization.server")
 

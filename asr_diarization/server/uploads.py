@@ -8,6 +8,7 @@ spooled to a temporary file, so that what waits in the queue costs no memory.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import tempfile
@@ -30,11 +31,12 @@ from asr_diarization.errors import (
     InvalidAudioError,
     InvalidParameterError,
     InvalidRequestError,
+    NoRoomError,
+    ShuttingDownError,
+    UploadTimeoutError,
 )
 from asr_diarization.payloads import parse_parameters, parse_payload
-from asr_diarization.queueing import ShuttingDownError
-from asr_diarization.server_settings import ServerSettings
-from asr_diarization.upload_errors import UploadTimeoutError, as_no_room
+from asr_diarization.server.settings import ServerSettings
 from config import InferenceConfig
 
 SPOOL_BYTES = 2**20
@@ -104,7 +106,7 @@ class UploadReader:
         with _closed_on_error(file):
             if is_json or (may_be_json and file.read(64).lstrip()[:1] == b"{"):
                 async with self._parsing:
-                    with as_no_room():
+                    with _as_no_room():
                         return await anyio.to_thread.run_sync(self._of_json, file, query)
             self._check_size(file)
             return Upload(file, *parse_parameters(query))
@@ -195,7 +197,7 @@ class UploadReader:
         with anyio.CancelScope() as reading:
             self._being_read.add(reading)
             try:
-                with as_no_room():
+                with _as_no_room():
                     yield
             finally:
                 self._being_read.discard(reading)
@@ -238,6 +240,17 @@ class UploadReader:
             f"the recording is larger than the {self._settings.max_upload_bytes} bytes this "
             "server accepts (MAX_UPLOAD_BYTES); a compressed format such as opus is smaller"
         )
+
+
+@contextmanager
+def _as_no_room() -> Iterator[None]:
+    """Raise `NoRoomError` for a disk that is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise NoRoomError("no room is left for uploads (TMPDIR); try again later") from error
 
 
 def _spool_file() -> BinaryIO:

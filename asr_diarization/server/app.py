@@ -23,16 +23,16 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from asr_diarization import __version__
-from asr_diarization.answers import STATUS, error_response, record_error, status_of
 from asr_diarization.assembly import load_pipeline
-from asr_diarization.middleware import ApiKeys, JsonLines, RequestLog
-from asr_diarization.openai_api import openai_routes
-from asr_diarization.openapi import docs_page
-from asr_diarization.predict_api import predict_routes
-from asr_diarization.server_settings import ServerSettings
-from asr_diarization.service import Recognizer, Service
+from asr_diarization.server.error_responses import STATUS, error_response, record_error, status_of
+from asr_diarization.server.middleware import ApiKeys, JsonLines, RequestLog
+from asr_diarization.server.openai_api import openai_routes
+from asr_diarization.server.openapi import docs_page
+from asr_diarization.server.predict_api import predict_routes
+from asr_diarization.server.service import Recognizer, Service
+from asr_diarization.server.settings import ServerSettings
 
-UI_DIRECTORY = Path(__file__).parent / "ui"
+UI_DIRECTORY = Path(__file__).parents[1] / "ui"
 DESCRIPTION = "Who said what, when: a recording in, a transcript with speakers out."
 
 

@@ -20,14 +20,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from asr_diarization.answers import dumped, error_body, status_of
-from asr_diarization.events import Emit, EventStream, event
 from asr_diarization.formats import to_json, to_segment
-from asr_diarization.openapi import ERRORS, PREDICT_BODY, PREDICT_PARAMETERS, PREDICT_RESPONSE
-from asr_diarization.peaks import picture_of
 from asr_diarization.progress import Progress
-from asr_diarization.service import Service
-from asr_diarization.uploads import Upload
+from asr_diarization.server.error_responses import dumped, error_body, status_of
+from asr_diarization.server.events import Emit, EventStream, event
+from asr_diarization.server.openapi import (
+    ERRORS,
+    PREDICT_BODY,
+    PREDICT_PARAMETERS,
+    PREDICT_RESPONSE,
+)
+from asr_diarization.server.peaks import picture_of
+from asr_diarization.server.service import Service
+from asr_diarization.server.uploads import Upload
 
 EVENT_STREAM = "text/event-stream"
 
