@@ -2,7 +2,7 @@
 
 import sys
 
-from asr_diarization.cli import main
+from asr_diarization.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

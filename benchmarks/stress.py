@@ -47,14 +47,15 @@ GOOD = {
 FAULTY = """
 import itertools, sys
 import torch
-from asr_diarization import cli, transcribers
+from asr_diarization import transcribers
+from asr_diarization.cli.main import main
 count, real = itertools.count(1), transcribers.WhisperTranscriber._transcribe_batch
 def failing(*given):
     if next(count) % 3 == 0:
         raise torch.OutOfMemoryError("simulated at the allocation")
     return real(*given)
 transcribers.WhisperTranscriber._transcribe_batch = failing
-sys.exit(cli.main(["serve", "--port", "0"]))
+sys.exit(main(["serve", "--port", "0"]))
 """
 
 

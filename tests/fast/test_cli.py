@@ -8,7 +8,8 @@ import sys
 import pytest
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
-from asr_diarization import cli, transcribe_cli
+from asr_diarization.cli import transcribe
+from asr_diarization.cli.main import main, make_parser
 from asr_diarization.errors import ModelLoadError, OutOfMemoryError
 from asr_diarization.formats import FORMATS
 from config import InferenceConfig
@@ -23,7 +24,7 @@ def transcriber(monkeypatch):
     """The transcriber of the pipeline that the command line will load."""
     fake = ScriptedTranscriber(SAID)
     ready = pipeline(fake, ScriptedDiarizer(TURNS))
-    monkeypatch.setattr(transcribe_cli, "load_pipeline", lambda settings: ready)
+    monkeypatch.setattr(transcribe, "load_pipeline", lambda settings: ready)
     return fake
 
 
@@ -35,7 +36,7 @@ def call(tmp_path):
 
 
 def test_prints_a_conversation(transcriber, call, capsys):
-    assert cli.main(["transcribe", str(call)]) == 0
+    assert main(["transcribe", str(call)]) == 0
     assert capsys.readouterr().out == (
         "[00:00.0 SPEAKER_00] How are you?\n[00:02.0 SPEAKER_01] Quite well.\n"
     )
@@ -44,7 +45,7 @@ def test_prints_a_conversation(transcriber, call, capsys):
 @pytest.mark.parametrize("name", FORMATS)
 def test_writes_every_format_into_a_directory(transcriber, call, tmp_path, capsys, name):
     out = tmp_path / "new" / "out"
-    assert cli.main(["transcribe", str(call), "--format", name, "--output", str(out)]) == 0
+    assert main(["transcribe", str(call), "--format", name, "--output", str(out)]) == 0
     (written,) = out.iterdir()
     assert written.name == f"call.{FORMATS[name][0]}"
     assert written.read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ def test_writes_every_format_into_a_directory(transcriber, call, tmp_path, capsy
 
 def test_writes_the_whole_answer_beside(transcriber, call, tmp_path):
     target = tmp_path / "call.json"
-    assert cli.main(["transcribe", str(call), "--json", str(target)]) == 0
+    assert main(["transcribe", str(call), "--json", str(target)]) == 0
     answer = json.loads(target.read_text(encoding="utf-8"))
     assert answer["text"] == "How are you? Quite well."
     assert len(answer["words"]) == 5
@@ -63,7 +64,7 @@ def test_a_bad_file_is_reported_and_stops_no_other(transcriber, call, tmp_path, 
     broken, missing = tmp_path / "broken.wav", tmp_path / "missing.wav"
     broken.write_bytes(b"RIFF, but not really")
     files = [str(path) for path in (broken, missing, tmp_path, call)]
-    assert cli.main(["transcribe", *files]) == 1
+    assert main(["transcribe", *files]) == 1
     shown = capsys.readouterr()
     assert shown.out.count("How are you?") == 1
     complaints = [line for line in shown.err.splitlines() if line.startswith(str(tmp_path))]
@@ -71,17 +72,17 @@ def test_a_bad_file_is_reported_and_stops_no_other(transcriber, call, tmp_path, 
 
 
 def test_one_that_does_not_fit_into_memory_stops_no_other(monkeypatch, transcriber, call, capsys):
-    ready = transcribe_cli.load_pipeline(None)
+    ready = transcribe.load_pipeline(None)
 
     def too_small(audio, *rest):
         if audio.name.endswith("large.wav"):
             raise OutOfMemoryError("not enough memory")
         return ready(audio, *rest)
 
-    monkeypatch.setattr(transcribe_cli, "load_pipeline", lambda _: too_small)
+    monkeypatch.setattr(transcribe, "load_pipeline", lambda _: too_small)
     large = call.with_name("large.wav")
     large.write_bytes(call.read_bytes())
-    assert cli.main(["transcribe", str(large), str(call)]) == 1
+    assert main(["transcribe", str(large), str(call)]) == 1
     shown = capsys.readouterr()
     assert f"{large}: not enough memory\n" in shown.err
     assert "How are you?" in shown.out
@@ -103,20 +104,20 @@ def test_what_would_be_lost_is_refused_before_the_work(
     files = [call] if "{call}" in complaint else [call, twin]
     names = {"out": tmp_path / "out", "call": call}
     given = [option.format(**names) for option in options]
-    assert cli.main(["transcribe", *map(str, files), *given]) == 2
+    assert main(["transcribe", *map(str, files), *given]) == 2
     assert complaint.format(**names) in capsys.readouterr().err
     assert transcriber.calls == []
 
 
 def test_a_transcript_that_cannot_be_written_is_reported(transcriber, call, tmp_path, capsys):
     target = tmp_path / "missing" / "call.json"
-    assert cli.main(["transcribe", str(call), "--json", str(target)]) == 1
+    assert main(["transcribe", str(call), "--json", str(target)]) == 1
     said = capsys.readouterr().err
     assert said.endswith(f"{call}: {target}: No such file or directory\n")
 
 
 def test_known_speakers_may_be_given_one_by_one(call):
-    options = cli._parser().parse_args(
+    options = make_parser().parse_args(
         [
             "transcribe",
             str(call),
@@ -131,19 +132,19 @@ def test_known_speakers_may_be_given_one_by_one(call):
 
 def test_a_recording_behind_known_speakers_is_told_where_to_stand(call, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["transcribe", "--known-speakers", f"Ann={call}", str(call)])
+        main(["transcribe", "--known-speakers", f"Ann={call}", str(call)])
     assert "recordings to transcribe go before this option" in capsys.readouterr().err
 
 
 def test_options_are_the_fields_of_inference_config():
-    options = cli._parser()._subparsers._group_actions[0].choices["transcribe"]._actions
+    options = make_parser()._subparsers._group_actions[0].choices["transcribe"]._actions
     names = {action.dest for action in options} - {"help", "files", "format", "output", "json"}
     assert names == set(InferenceConfig.model_fields)
 
 
 def test_help_shows_what_kind_of_value_an_option_takes(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["transcribe", "--help"])
+        main(["transcribe", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     for option in ("--num-speakers N", "--batch-size N", "--chunk-length-s SECONDS"):
         assert option in shown
@@ -153,7 +154,7 @@ def test_help_shows_what_kind_of_value_an_option_takes(capsys):
 def test_options_reach_the_pipeline(transcriber, call):
     options = "--task translate --language fr --batch-size 3 --chunk-length-s 20.5 --no-diarize"
     options += " --initial-prompt Names"
-    assert cli.main(["transcribe", str(call), *options.split()]) == 0
+    assert main(["transcribe", str(call), *options.split()]) == 0
     assert transcriber.calls[0][1] == InferenceConfig(
         task="translate",
         language="fr",
@@ -168,7 +169,7 @@ def test_options_reach_the_pipeline(transcriber, call):
     "options", [["--batch-size", "many"], ["--num-speakers", "2", "--max-speakers", "3"]]
 )
 def test_a_bad_parameter_is_one_sentence_and_no_start(transcriber, call, capsys, options):
-    assert cli.main(["transcribe", str(call), *options]) == 2
+    assert main(["transcribe", str(call), *options]) == 2
     complaint = capsys.readouterr().err.splitlines()
     assert len(complaint) == 1
     assert options[0][2:].replace("-", "_") in complaint[0]
@@ -179,14 +180,14 @@ def test_a_model_that_does_not_load_is_one_sentence_and_no_start(monkeypatch, ca
     def refuse(settings):
         raise ModelLoadError("cannot load x:\nit is not there")
 
-    monkeypatch.setattr(transcribe_cli, "load_pipeline", refuse)
-    assert cli.main(["transcribe", str(call)]) == 2
+    monkeypatch.setattr(transcribe, "load_pipeline", refuse)
+    assert main(["transcribe", str(call)]) == 2
     assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 
 
 def test_a_bad_setting_names_its_variable(monkeypatch, call, capsys):
     monkeypatch.setenv("MAX_AUDIO_SECONDS", "none")
-    assert cli.main(["transcribe", str(call)]) == 2
+    assert main(["transcribe", str(call)]) == 2
     assert capsys.readouterr().err == (
         "error: MAX_AUDIO_SECONDS must be a valid number, unable to parse string as a number, "
         "not 'none'\n"
@@ -196,13 +197,13 @@ def test_a_bad_setting_names_its_variable(monkeypatch, call, capsys):
 def test_a_library_that_is_missing_is_one_sentence(monkeypatch, call, capsys):
     monkeypatch.setitem(sys.modules, "asr_diarization.assembly", None)
     monkeypatch.delattr("asr_diarization.assembly", raising=False)
-    assert cli.main(["transcribe", str(call)]) == 2
+    assert main(["transcribe", str(call)]) == 2
     assert capsys.readouterr().err.endswith("python -m asr_diarization doctor says more\n")
 
 
 def test_the_doctor_prints_json_whatever_the_settings(monkeypatch, capsys):
     monkeypatch.setenv("DEVICE", "gpu")
-    assert cli.main(["doctor", "--json"]) == 1
+    assert main(["doctor", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["is_ok"] is False
     (finding,) = report["findings"]
@@ -211,7 +212,7 @@ def test_the_doctor_prints_json_whatever_the_settings(monkeypatch, capsys):
 
 def test_help_says_how_to_choose_models(capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["--help"])
+        main(["--help"])
     assert ended.value.code == 0
     assert "ASR_MODEL" in capsys.readouterr().out
 
@@ -221,5 +222,5 @@ def test_help_says_how_to_choose_models(capsys):
 )
 def test_a_wrong_command_line_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
+        main(arguments)
     assert ended.value.code == 2

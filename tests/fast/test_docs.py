@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_diarization import cli
+from asr_diarization.cli.main import make_parser
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
 
 REPO = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def test_commands_are_understood(path):
     for line in COMMAND.findall("\n".join(blocks(path))):
         words = shlex.split(re.split(r"\s#|[|&>]", line)[0])
         if "..." not in words:
-            assert cli._parser().parse_args(words), line
+            assert make_parser().parse_args(words), line
 
 
 def test_commands_are_found_at_all():

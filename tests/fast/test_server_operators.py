@@ -13,7 +13,7 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 from asgi import AUDIO, SAID, TURNS, Gated, client_of
 from pydantic import ValidationError
 
-from asr_diarization import cli
+from asr_diarization.cli.main import main
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.server import app
 from asr_diarization.server.settings import ServerSettings
@@ -219,8 +219,8 @@ class TestCommand:
         served = []
         monkeypatch.setattr(app, "serve", served.append)
         monkeypatch.setenv("PORT", "81")
-        assert cli.main(["serve", "--host", "0.0.0.0"]) == 0
-        assert cli.main(["serve", "--port", "82"]) == 0
+        assert main(["serve", "--host", "0.0.0.0"]) == 0
+        assert main(["serve", "--port", "82"]) == 0
         assert [(s.host, s.port) for s in served] == [("0.0.0.0", 81), ("127.0.0.1", 82)]
 
     def test_a_model_that_does_not_load_is_one_sentence(self, monkeypatch, capsys):
@@ -228,10 +228,10 @@ class TestCommand:
             raise ModelLoadError("cannot load x:\nit is not there")
 
         monkeypatch.setattr(app, "load_pipeline", refuse)
-        assert cli.main(["serve"]) == 1
+        assert main(["serve"]) == 1
         assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 
     def test_a_bad_setting_names_its_variable(self, monkeypatch, capsys):
         monkeypatch.setenv("MAX_QUEUE", "many")
-        assert cli.main(["serve"]) == 2
+        assert main(["serve"]) == 2
         assert "MAX_QUEUE" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from driving import DIALOGUE, downloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr_diarization import cli, transcribe_cli
+from asr_diarization.cli import transcribe
+from asr_diarization.cli.main import main
 from asr_diarization.formats import FORMATS, to_json
 from asr_diarization.server.error_responses import dumped
 from diarization_utils import Segment, Transcript, Turn, Word
@@ -46,10 +47,10 @@ def written(models_dir, tmp_path_factory):
     directory = tmp_path_factory.mktemp("written")
     texts = {}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(transcribe_cli, "load_pipeline", lambda _: once)
+        patched.setattr(transcribe, "load_pipeline", lambda _: once)
         for form in FORMS:
             call = ["transcribe", str(DIALOGUE), "--format", form, "--output", str(directory)]
-            assert cli.main(call) == 0
+            assert main(call) == 0
             (path,) = directory.iterdir()
             texts[form] = path.name, path.read_text(encoding="utf-8")
             path.unlink()

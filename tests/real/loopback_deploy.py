@@ -10,7 +10,7 @@ import pytest_socket
 from loopback_endpoints import LoopbackEndpoints
 from loopback_hub import TOKEN, asking, listening
 
-from asr_diarization import cli
+from asr_diarization.cli.main import main
 from asr_diarization.deploy import watch
 
 OWN_ENV = "env" in inspect.signature(huggingface_hub.HfApi.create_inference_endpoint).parameters
@@ -34,7 +34,7 @@ def command(host, capsys):
     """`deploy ...`: exit code, what it printed, what it remarked."""
 
     def run(line: str):
-        code = cli.main(["deploy", *line.split()])
+        code = main(["deploy", *line.split()])
         shown = capsys.readouterr()
         assert TOKEN not in shown.out + shown.err
         return code, shown.out, shown.err

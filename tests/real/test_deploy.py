@@ -16,7 +16,7 @@ from loopback_deploy import (  # noqa: F401  fixtures
 )
 from loopback_hub import TOKEN
 
-from asr_diarization import cli
+from asr_diarization.cli.main import main
 from asr_diarization.deploy.presets import PRESETS
 
 HAS_HARDWARE = hasattr(huggingface_hub.HfApi, "list_inference_endpoints_hardware")
@@ -212,7 +212,7 @@ class TestCreate:
 @pytest.mark.parametrize("verb", ["", "create", "push", "delete"])
 def test_help_teaches(verb, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["deploy", *verb.split(), "--help"])
+        main(["deploy", *verb.split(), "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     if not verb:

@@ -12,8 +12,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from asr_diarization import assembly, cli
+from asr_diarization import assembly
 from asr_diarization.assembly import load_pipeline
+from asr_diarization.cli.main import main
 from asr_diarization.doctor.examine import examine
 from asr_diarization.doctor.findings import faults
 from asr_diarization.errors import ModelLoadError
@@ -165,7 +166,8 @@ pipeline:
 def doctor(local_models, code: str, **variables: str) -> tuple[int, dict[str, object]]:
     """Exit code and report of `doctor --json` in a process that `code` has prepared."""
     program = (
-        f"{code}\nfrom asr_diarization import cli\nraise SystemExit(cli.main(['doctor', '--json']))"
+        f"{code}\nfrom asr_diarization.cli.main import main\n"
+        "raise SystemExit(main(['doctor', '--json']))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=False,
@@ -236,7 +238,10 @@ print(getattr(pyannote.audio.core.model, 'CACHE_DIR', None) in (None, constants.
 
 
 def test_commands_that_look_at_a_deployment_import_nothing_heavy():
-    program = "import sys; from asr_diarization import cli; cli._parser(); print(*sys.modules)"
+    program = (
+        "import sys; from asr_diarization.cli.main import make_parser; "
+        "make_parser(); print(*sys.modules)"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True
     )
@@ -247,20 +252,20 @@ def test_commands_that_look_at_a_deployment_import_nothing_heavy():
 def test_local_directories_need_no_hub(local_models, monkeypatch, capsys):
     for name, value in local_models.items():
         monkeypatch.setenv(name, value)
-    assert cli.main(["doctor"]) == 0  # sockets are blocked here
+    assert main(["doctor"]) == 0  # sockets are blocked here
     assert "nothing stands in the way" in capsys.readouterr().out
 
 
 def test_a_model_that_is_in_no_cache(local_models, monkeypatch, capsys):
     monkeypatch.setenv("ASR_MODEL", "speech/whisper")
-    assert cli.main(["doctor", "--offline"]) == 1
+    assert main(["doctor", "--offline"]) == 1
     assert "neither a directory nor in the cache" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [[], ["--offline"]])
 def test_a_path_where_nothing_is(monkeypatch, tmp_path, capsys, options):
     monkeypatch.setenv("ASR_MODEL", str(tmp_path / "nothing"))
-    assert cli.main(["doctor", *options]) == 1
+    assert main(["doctor", *options]) == 1
     assert "nothing is no directory here" in capsys.readouterr().out
     with pytest.raises(ModelLoadError, match=r"^ASSISTANT_MODEL: a/b/c is no directory here"):
         load_pipeline(ModelSettings(asr_model="speech/whisper", assistant_model="a/b/c"))

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from texts import likeness, words
 
-from asr_diarization import cli
+from asr_diarization.cli.main import main
 from asr_diarization.errors import (
     AsrDiarizationError,
     AudioTooLongError,
@@ -175,7 +175,7 @@ def test_the_command_line_gives_the_answer_of_the_endpoint(
     path = data_dir / "formats" / "sample1.flac"
     for name, value in local_models.items():
         monkeypatch.setenv(name, value)
-    assert cli.main(["transcribe", str(path), "--format", "json"]) == 0
+    assert main(["transcribe", str(path), "--format", "json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert without_stats(printed) == without_stats(answer(path))
 

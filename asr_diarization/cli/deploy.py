@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from asr_diarization.cli.deploy_options import add_wishes, changed_endpoint, new_endpoint
 from asr_diarization.deploy import checks, endpoint, files, watch
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
-from asr_diarization.deploy_options import add_wishes, changed_endpoint, new_endpoint
 from asr_diarization.errors import DeployError
 
 EXIT_OK = 0

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asr_diarization import __version__
-from asr_diarization.deploy_cli import add_deploy
-from asr_diarization.doctor_cli import add_doctor
+from asr_diarization.cli.deploy import add_deploy
+from asr_diarization.cli.doctor import add_doctor
+from asr_diarization.cli.transcribe import add_transcribe
 from asr_diarization.errors import AsrDiarizationError, ModelLoadError, one_line
 from asr_diarization.settings import read_settings
-from asr_diarization.transcribe_cli import add_transcribe
 
 EXIT_OK, EXIT_CANNOT_SERVE, EXIT_CANNOT_START = 0, 1, 2
 EXAMPLES = """examples:
@@ -32,7 +32,7 @@ DEVICE, PRECISION, MAX_AUDIO_SECONDS (see README.md)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says how it went: 0 well, 1 a file failed, 2 no start."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return int(options.run(options))
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CANNOT_START
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
     parser = argparse.ArgumentParser(
         prog="python -m asr_diarization",
         description="Who said what, when: a recording in, a transcript with speakers out.",

@@ -1,0 +1,1 @@
+"""Door 3: `asr-diarization transcribe`, `models`, `serve`, `doctor` and `deploy`."""
