@@ -29,7 +29,7 @@ def load_pipeline(settings: ModelSettings, model_dir: str = "") -> Pipeline:
 
 
 def _load(settings: ModelSettings, model_dir: str) -> Pipeline:
-    from asr_diarization.diarizers import PyannoteDiarizer
+    from asr_diarization.diarization.diarizer import PyannoteDiarizer
     from asr_diarization.loading import choose_device, load_whisper
     from asr_diarization.transcribers import WhisperTranscriber
     from asr_diarization.vad import SileroDetector

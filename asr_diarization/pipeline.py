@@ -19,19 +19,19 @@ from asr_diarization.audio import (
     decode_audio,
     decode_channels,
 )
-from asr_diarization.clustering import speaker_bounds
-from asr_diarization.confidence import with_confidence
-from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
-from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.memory import is_out_of_memory
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.voices import (
+from asr_diarization.diarization.clustering import speaker_bounds
+from asr_diarization.diarization.confidence import with_confidence
+from asr_diarization.diarization.known_speakers import (
     attributed,
     decode_voice,
     recognise,
     renamed_segment,
     speech_of,
 )
+from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
+from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
+from asr_diarization.memory import is_out_of_memory
+from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.windows import Window, WindowRules, speech_windows
 from asr_diarization.without_effect import without_effect
 from config import InferenceConfig, ModelSettings

@@ -176,7 +176,7 @@ def our_turns(models: Path, _: int) -> Engine:
     """Our adapter of the same pipeline."""
     import torch
 
-    from asr_diarization.diarizers import PyannoteDiarizer
+    from asr_diarization.diarization.diarizer import PyannoteDiarizer
     from config import InferenceConfig
 
     diarizer = PyannoteDiarizer(str(models / "diarization"), torch.device("cpu"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from asr_diarization.campplus import BLOCKS
+from asr_diarization.diarization.campplus import BLOCKS
 
 EPSILON = 1e-5
 """PyTorch's default for batch norms, with which the model was trained."""

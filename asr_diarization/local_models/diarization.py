@@ -16,12 +16,12 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 
-from asr_diarization.campplus import DIMENSION
-from asr_diarization.fbank import SAMPLE_RATE
+from asr_diarization.diarization.campplus import DIMENSION
+from asr_diarization.diarization.fbank import SAMPLE_RATE
+from asr_diarization.diarization.pyannote_pipeline import CHECKPOINT
 from asr_diarization.local_models.campplus_weights import fold_campplus
 
-CHECKPOINT = "pytorch_model.bin"
-EMBEDDING_CLASS = {"module": "asr_diarization.campplus", "class": "CAMPPlus"}
+EMBEDDING_CLASS = {"module": "asr_diarization.diarization.campplus", "class": "CAMPPlus"}
 """What the checkpoint names for pyannote to import. Written out, since directories built before
 stop loading when the class moves: then raise the recipe in `build`."""
 CHUNK_SECONDS = 10.0
@@ -86,19 +86,3 @@ def embedding_checkpoint(state: dict[str, torch.Tensor]) -> dict[str, Any]:
             ),
         },
     }
-
-
-def pyannote3_config(directory: Path) -> str:
-    """The YAML that pyannote 3.4 loads the pipeline in `directory` from.
-
-    Its paths are absolute, so the text may be written to any file.
-    """
-    config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
-    params = config["pipeline"]["params"]
-    params.pop("plda", None)
-    for name, value in params.items():
-        if isinstance(value, str) and value.startswith("$model/"):
-            folder = directory.resolve() / value.removeprefix("$model/")
-            # As a mapping: 3.4 guesses the kind of model from the words in a path given as text.
-            params[name] = {"checkpoint": str(folder / CHECKPOINT)}
-    return str(yaml.safe_dump(config, sort_keys=False))

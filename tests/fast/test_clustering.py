@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from asr_diarization.clustering import FINEST, GivenNumber, largest_voices, respect_given_numbers
+from asr_diarization.diarization.clustering import (
+    FINEST,
+    GivenNumber,
+    largest_voices,
+    respect_given_numbers,
+)
 
 THRESHOLD = 0.8
 

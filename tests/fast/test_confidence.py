@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fakes import say
 
-from asr_diarization.confidence import with_confidence
-from asr_diarization.voices import attributed
+from asr_diarization.diarization.confidence import with_confidence
+from asr_diarization.diarization.known_speakers import attributed
 from diarization_utils import Turn
 
 SAID = attributed(say("a b c d", 0, 4), "A")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asr_diarization.audio import SAMPLE_RATE
-from asr_diarization.second_look import look_again
+from asr_diarization.diarization.reassignment import look_again
 from diarization_utils import Diarization, Turn
 
 A, B = (1.0, 0.0), (0.0, 1.0)

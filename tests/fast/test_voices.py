@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
+from asr_diarization.diarization.known_speakers import recognise
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.payloads import parse_parameters
-from asr_diarization.voices import recognise
 from diarization_utils import Turn
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pyannote.audio import Model
 from torchaudio.compliance import kaldi
 
-from asr_diarization import campplus
 from asr_diarization.audio import decode_audio
-from asr_diarization.campplus import CAMPPlus, Rectify
-from asr_diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers
-from asr_diarization.fbank import FilterBanks, frame_count
+from asr_diarization.diarization import campplus
+from asr_diarization.diarization.campplus import CAMPPlus, Rectify
+from asr_diarization.diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers
+from asr_diarization.diarization.fbank import FilterBanks, frame_count
 from asr_diarization.local_models.campplus_weights import _affine, _before, _rectify
 
 pytestmark = pytest.mark.real

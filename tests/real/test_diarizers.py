@@ -7,12 +7,19 @@ import pytest
 import torch
 from pyannote.audio import Model
 
-from asr_diarization import local_speakers
 from asr_diarization.audio import SAMPLE_RATE, decode_audio
-from asr_diarization.borrowing import EVERY, FEW, borrow, doubtful, find_lenders
-from asr_diarization.diarizers import PyannoteDiarizer
-from asr_diarization.local_speakers import LocalSpeakers, _embed
-from asr_diarization.pyannet import quicken_pyannet
+from asr_diarization.diarization import embeddings
+from asr_diarization.diarization.diarizer import PyannoteDiarizer
+from asr_diarization.diarization.embeddings import (
+    EMBED_EVERY,
+    MIN_SUPPORT,
+    LocalSpeakers,
+    _embed,
+    borrow,
+    doubtful,
+    find_lenders,
+)
+from asr_diarization.diarization.pyannet import quicken_pyannet
 from config import InferenceConfig
 
 pytestmark = pytest.mark.real
@@ -89,9 +96,9 @@ def test_less_at_once_when_memory_runs_out_gives_the_same_turns(models_dir, dial
 
     segmentation = diarizer._pipeline._segmentation
     monkeypatch.setattr(segmentation, "infer", at_most_two("segmentation", segmentation.infer))
-    embed = local_speakers._embed
+    embed = embeddings._embed
     monkeypatch.setattr(
-        local_speakers,
+        embeddings,
         "_embed",
         lambda network, *rest: at_most_two("embedding", partial(embed, network))(*rest),
     )
@@ -103,21 +110,21 @@ def test_less_at_once_when_memory_runs_out_gives_the_same_turns(models_dir, dial
 
 
 def test_who_keeps_talking_borrows_and_who_changes_place_is_followed():
-    speech = np.zeros((EVERY + 1, 100, 2), dtype=np.float32)
+    speech = np.zeros((EMBED_EVERY + 1, 100, 2), dtype=np.float32)
     speech[0, :, 0] = speech[1:, :, 1] = 1.0
     lenders = find_lenders(speech, step=10.0)
     assert lenders[1, 1].tolist() == [0, 1]
-    assert (lenders[[0, EVERY]] == -1).all()
+    assert (lenders[[0, EMBED_EVERY]] == -1).all()
     assert (lenders[:, 0] == -1).all()
-    vectors = np.full((EVERY + 1, 2, 2), np.nan, dtype=np.float32)
-    vectors[0, 0], vectors[EVERY, 1] = A, B
+    vectors = np.full((EMBED_EVERY + 1, 2, 2), np.nan, dtype=np.float32)
+    vectors[0, 0], vectors[EMBED_EVERY, 1] = A, B
     borrow(vectors, lenders)
     assert vectors[1, 1].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert np.isnan(vectors[1:, 0]).all()
 
 
 def test_new_speech_has_no_lender():
-    speech = np.zeros((EVERY + 1, 100, 1), dtype=np.float32)
+    speech = np.zeros((EMBED_EVERY + 1, 100, 1), dtype=np.float32)
     speech[1, 50:] = 1.0
     speech[0, :40] = 1.0
     assert (find_lenders(speech, step=10.0) == -1).all()
@@ -133,11 +140,11 @@ def test_a_few_doubts_are_their_own_and_many_are_everybodys(share):
     assert found.all() if share > 0.1 else (found == unsure).all()
 
 
-@pytest.mark.parametrize("times", [FEW - 1, FEW])
+@pytest.mark.parametrize("times", [MIN_SUPPORT - 1, MIN_SUPPORT])
 def test_a_voice_hardly_heard_makes_everything_doubtful(times):
     vectors = np.tile(A, (100, 1, 1))
     vectors[:times] = B
-    assert doubtful(vectors, VOICES).any() == (times < FEW)
+    assert doubtful(vectors, VOICES).any() == (times < MIN_SUPPORT)
 
 
 def test_voices_without_centroids_are_doubtful():

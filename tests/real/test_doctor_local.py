@@ -219,10 +219,10 @@ def test_the_handler_ends_its_log_with_what_is_not_allowed(monkeypatch):
 def test_a_pipelines_models_are_kept_in_the_hubs_cache(tmp_path):
     """pyannote 3 has a cache of its own; what is in the hub's would be downloaded once more."""
     program = """
-from asr_diarization import diarizers
+from asr_diarization.diarization.pyannote_pipeline import load_pyannote
 from asr_diarization.errors import ModelLoadError
 try:
-    diarizers._load('voices/nobody', None)
+    load_pyannote('voices/nobody', None)
 except ModelLoadError:
     pass
 import pyannote.audio.core.model

@@ -22,7 +22,7 @@ from transformers import WhisperFeatureExtractor
 from asr_diarization import vad
 from asr_diarization.alignment import first_frames
 from asr_diarization.audio import SAMPLE_RATE, decode_audio
-from asr_diarization.diarizers import PyannoteDiarizer
+from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.features import LogMel
 from asr_diarization.local_models.diarization import pyannote3_config
 from asr_diarization.vad import STEP_SAMPLES, SileroDetector

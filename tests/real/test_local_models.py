@@ -22,9 +22,9 @@ from transformers import (
 )
 
 from asr_diarization.audio import decode_audio
+from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_models import build, wheels
-from asr_diarization.local_models.diarization import pyannote3_config
 
 pytestmark = pytest.mark.real
 

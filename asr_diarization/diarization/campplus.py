@@ -19,8 +19,14 @@ from pyannote.audio import Model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asr_diarization.campplus_packing import Layout, Pack, lay_out, pack_alone, pack_speakers
-from asr_diarization.fbank import MEL_BINS, SAMPLE_RATE, FilterBanks
+from asr_diarization.diarization.campplus_packing import (
+    Layout,
+    Pack,
+    lay_out,
+    pack_alone,
+    pack_speakers,
+)
+from asr_diarization.diarization.fbank import MEL_BINS, SAMPLE_RATE, FilterBanks
 
 HEAD_CHANNELS = 32
 FIRST_CHANNELS = 128

@@ -2,7 +2,7 @@
 
 The steps are pyannote's own (`SpeakerDiarization.apply`), taken one by one, so that both versions
 give regular and exclusive turns and speaker vectors, and so that steps can be done better:
-neighbouring chunks share filters (`pyannet`) and speaker vectors (`borrowing`); the vectors of all
+neighbouring chunks share filters (`pyannet`) and speaker vectors (`embeddings`); the vectors of all
 local speakers of a chunk come from one call (pyannote embeds the chunk once per speaker, silent
 ones included); clustering looks at a bounded number of chunks, so that it is not quadratic in the
 recording. The turns are the same until the second look; tests/real/test_engines.py compares them,
@@ -11,13 +11,9 @@ docs/performance.md says what each is worth.
 
 from __future__ import annotations
 
-import inspect
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,14 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from asr_diarization.audio import SAMPLE_RATE, Waveform
-from asr_diarization.borrowing import borrow, doubtful, find_lenders
-from asr_diarization.clustering import cluster, respect_given_numbers, speaker_bounds
+from asr_diarization.diarization.clustering import cluster, respect_given_numbers, speaker_bounds
+from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
+from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken
+from asr_diarization.diarization.reassignment import look_again
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.local_speakers import LocalSpeakers
 from asr_diarization.memory import with_less
-from asr_diarization.precision import has_bfloat16
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.second_look import look_again
 from config import InferenceConfig
 from diarization_utils import Diarization, Turn
 
@@ -56,7 +51,7 @@ class PyannoteDiarizer:
         Raises:
             ModelLoadError: it is not there, gated, or no speaker diarization.
         """
-        self._pipeline = _load(source, token)
+        self._pipeline = load_pyannote(source, token)
         if not hasattr(self._pipeline, "get_segmentations"):
             raise ModelLoadError(
                 f"{source} is not a speaker-diarization pipeline (DIARIZATION_MODEL)"
@@ -64,7 +59,7 @@ class PyannoteDiarizer:
         self._device = device
         self._pipeline.to(device)
         respect_given_numbers(self._pipeline.clustering)
-        _quicken(self._pipeline, device)
+        quicken(self._pipeline, device)
 
     def diarize(
         self,
@@ -170,61 +165,6 @@ class PyannoteDiarizer:
                 return clusters, centroids
         speakers.embed(missing, on_chunks)
         return cluster(pipeline, speakers.vectors, binary, parameters)
-
-
-def _load(source: str, token: str | None) -> Any:
-    from huggingface_hub import constants
-
-    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # nobody asked our users
-    # pyannote 3 has a cache of its own, read at import; the models a pipeline names go there, too.
-    os.environ.setdefault("PYANNOTE_CACHE", constants.HF_HUB_CACHE)
-    from pyannote.audio import Pipeline
-
-    from asr_diarization.local_models.diarization import pyannote3_config
-
-    is_version_3 = "use_auth_token" in inspect.signature(Pipeline.from_pretrained).parameters
-    try:
-        if is_version_3 and Path(source).is_dir():
-            with tempfile.TemporaryDirectory() as folder:
-                config = Path(folder) / "config.yaml"
-                config.write_text(pyannote3_config(Path(source)), encoding="utf-8")
-                return Pipeline.from_pretrained(config)
-        name = "use_auth_token" if is_version_3 else "token"
-        pipeline = Pipeline.from_pretrained(source, **{name: token})
-    except Exception as error:  # many libraries' errors, one sentence
-        raise ModelLoadError(_explain(source, error)) from error
-    if pipeline is None:  # pyannote 3 prints and returns None for gated repositories
-        raise ModelLoadError(_gated(source))
-    return pipeline
-
-
-def _quicken(pipeline: Any, device: torch.device) -> None:
-    """Make the networks we know faster, less exact only where a CPU has bfloat16."""
-    from asr_diarization.campplus import CAMPPlus
-    from asr_diarization.pyannet import quicken_pyannet
-
-    on_cpu = device.type == "cpu"
-    if on_cpu:
-        quicken_pyannet(pipeline._segmentation.model)  # noqa: SLF001  no public name
-    embedding = getattr(pipeline._embedding, "model_", None)  # noqa: SLF001
-    if isinstance(embedding, CAMPPlus):
-        embedding.quicken(torch.bfloat16 if on_cpu and has_bfloat16() else torch.float32)
-
-
-def _gated(source: str) -> str:
-    return (
-        f"{source} is gated: accept its terms (and those of the segmentation and embedding "
-        f"models it names) at https://huggingface.co/{source}, and set HF_TOKEN to a token that "
-        "may read it"
-    )
-
-
-def _explain(source: str, error: Exception) -> str:
-    text = str(error)
-    if any(mark in text.lower() for mark in ("gated", "401", "403")):
-        return _gated(source)
-    first_line = text.splitlines()[0] if text else type(error).__name__
-    return f"cannot load the diarization pipeline {source}: {first_line} (DIARIZATION_MODEL)"
 
 
 def _segmentation_hook(on_progress: OnProgress) -> Callable[..., None]:
