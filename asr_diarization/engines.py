@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
+from asr_diarization.audio.windows import Window
 from asr_diarization.progress import OnProgress
-from asr_diarization.windows import Window
 from config import InferenceConfig
 from diarization_utils import Diarization, Transcription
 

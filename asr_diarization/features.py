@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
 
 FFT_SAMPLES = 400
 HOP_SAMPLES = 160

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from asr_diarization.windows import Window
+from asr_diarization.audio.windows import Window
 
 MIN_PART_SECONDS = 3.0
 """A language cannot be told from less, and nobody changes it more often."""

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.features import LogMel, frames_of
 from asr_diarization.precision import Precision, choose_precision

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from asr_diarization import channels
-from asr_diarization.audio import (
+from asr_diarization.audio import channels
+from asr_diarization.audio.decode import (
     SAMPLE_RATE,
     Encoded,
     Waveform,
@@ -19,6 +19,7 @@ from asr_diarization.audio import (
     decode_audio,
     decode_channels,
 )
+from asr_diarization.audio.windows import Window, WindowRules, speech_windows
 from asr_diarization.diarization.clustering import speaker_bounds
 from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.diarization.known_speakers import (
@@ -32,7 +33,6 @@ from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
 from asr_diarization.memory import is_out_of_memory
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.windows import Window, WindowRules, speech_windows
 from asr_diarization.without_effect import without_effect
 from config import InferenceConfig, ModelSettings
 from diarization_utils import Diarization, Segment, Transcript, Turn, assign_speakers

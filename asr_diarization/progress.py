@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from diarization_utils import Segment
 
 if TYPE_CHECKING:  # doors that only show progress run where no audio library does
-    from asr_diarization.audio import Waveform
+    from asr_diarization.audio.decode import Waveform
 
 
 @dataclass(frozen=True, slots=True)

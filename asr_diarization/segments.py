@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from asr_diarization.audio.windows import Window
 from asr_diarization.rows import Decoded
 from asr_diarization.vocabulary import Vocabulary
-from asr_diarization.windows import Window
 from diarization_utils import Segment, Word
 
 

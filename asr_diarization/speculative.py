@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
 from asr_diarization.caches import MAX_DRAFT, Cache
 from asr_diarization.loading import Checkpoint
 from asr_diarization.model_info.compatibility import Fit, check_fit, spelled_languages

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from asr_diarization.alignment import FRAME_SECONDS, token_starts
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
+from asr_diarization.audio.windows import Window
 from asr_diarization.caches import Cache
 from asr_diarization.decoding import BatchDecoder, Opening
 from asr_diarization.errors import InvalidParameterError
@@ -31,7 +32,6 @@ from asr_diarization.speculative import (
     check_assistant,
     share_encoder,
 )
-from asr_diarization.windows import Window
 from config import InferenceConfig
 from diarization_utils import Segment, Transcription
 

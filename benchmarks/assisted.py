@@ -23,7 +23,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
+from asr_diarization.audio.vad import SileroDetector
+from asr_diarization.audio.windows import WindowRules, speech_windows
 from asr_diarization.decoding import BatchDecoder, Drafter
 from asr_diarization.loading import Checkpoint, load_whisper
 from asr_diarization.rows import Decoded
@@ -34,8 +36,6 @@ from asr_diarization.speculative import (
     check_assistant,
     share_encoder,
 )
-from asr_diarization.vad import SileroDetector
-from asr_diarization.windows import WindowRules, speech_windows
 from benchmarks.assisted_report import Case, Cases, draw, to_markdown
 from benchmarks.recordings import Recording, load_recordings
 from benchmarks.scripted import ScriptedDrafter

@@ -107,7 +107,7 @@ def beginning(data: bytes) -> bytes:
 
 
 def _decode(data: bytes) -> Any:
-    from asr_diarization.audio import decode_audio
+    from asr_diarization.audio.decode import decode_audio
 
     return decode_audio(data, max_seconds=MAX_SECONDS)
 

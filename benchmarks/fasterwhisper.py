@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
 from diarization_utils import Segment, Word
 
 BATCH_SIZE = 24

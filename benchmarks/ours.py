@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr_diarization.assembly import load_pipeline
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
+from asr_diarization.audio.windows import Window
 from asr_diarization.engines import Diarizer, Transcriber
 from asr_diarization.progress import OnProgress
-from asr_diarization.windows import Window
 from benchmarks.values import Heard
 from config import InferenceConfig, ModelSettings
 from diarization_utils import Diarization, Segment, Transcript, Transcription

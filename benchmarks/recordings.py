@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_diarization.audio import Waveform, decode_audio
+from asr_diarization.audio.decode import Waveform, decode_audio
 from diarization_utils import Segment, Turn, Word
 
 MAX_SECONDS = 4 * 3600.0

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from diarization_utils import Segment, Turn, join_texts
 
 CHUNK_LENGTH_S = 30

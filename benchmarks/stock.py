@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from diarization_utils import Diarization, Turn
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.decoding import BatchDecoder
 from asr_diarization.loading import Parts, build_checkpoint
 from asr_diarization.precision import FLOAT32

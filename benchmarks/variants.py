@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 
-from asr_diarization.windows import WindowRules
+from asr_diarization.audio.windows import WindowRules
 from benchmarks.merges import MERGES
 
 PLAIN = {

@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from transformers import pipeline
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
+from asr_diarization.audio.vad import SileroDetector
+from asr_diarization.audio.windows import Window, WindowRules, speech_windows
 from asr_diarization.loading import choose_device, load_whisper
 from asr_diarization.transcribers import WhisperTranscriber
-from asr_diarization.vad import SileroDetector
-from asr_diarization.windows import Window, WindowRules, speech_windows
 from benchmarks.normalizer import normalizer
 from benchmarks.recordings import load_recordings
 from benchmarks.scoring import word_time_errors

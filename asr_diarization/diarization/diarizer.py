@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from asr_diarization.diarization.clustering import cluster, respect_given_numbers, speaker_bounds
 from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
 from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken

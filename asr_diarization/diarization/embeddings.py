@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from asr_diarization.memory import with_less
 
 EMBED_EVERY = 3

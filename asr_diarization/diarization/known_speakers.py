@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform, decode_audio
+from asr_diarization.audio.windows import Window
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError, InvalidParameterError
 from asr_diarization.payloads import decode_base64
-from asr_diarization.windows import Window
 from config import KnownSpeaker
 from diarization_utils import Segment
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from diarization_utils import Diarization, Turn
 
 MIN_SECONDS = 0.6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 
 MOST_PEAKS = 4000
 """More than any screen has columns."""

@@ -13,7 +13,7 @@ import anyio
 from starlette.requests import Request
 from starlette.types import Receive
 
-from asr_diarization.audio import Encoded
+from asr_diarization.audio.decode import Encoded
 from asr_diarization.errors import CancelledError
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.server.metrics import Metrics

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
+from asr_diarization.audio.windows import STEP_SECONDS
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.pipeline import Pipeline
 from asr_diarization.progress import Progress
-from asr_diarization.windows import STEP_SECONDS
 from config import ModelSettings
 from diarization_utils import Diarization, Segment, Transcription, Turn, Word
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from asr_diarization.audio import SAMPLE_RATE, decode_audio, decode_channels
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio, decode_channels
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 DATA = Path(__file__).parents[1] / "data"

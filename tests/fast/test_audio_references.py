@@ -12,8 +12,8 @@ import av
 import pytest
 from quicktime_files import alias, movie
 
-from asr_diarization import containers
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio import containers
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.errors import InvalidAudioError
 
 WAV = Path(__file__).parents[1] / "data" / "formats" / "sample1.wav"

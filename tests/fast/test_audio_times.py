@@ -11,7 +11,13 @@ import av
 import numpy as np
 import pytest
 
-from asr_diarization.audio import GAP_SECONDS, SAMPLE_RATE, _Clock, decode_audio, decode_channels
+from asr_diarization.audio.decode import (
+    GAP_SECONDS,
+    SAMPLE_RATE,
+    _Clock,
+    decode_audio,
+    decode_channels,
+)
 from asr_diarization.errors import AudioTooLongError
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE)

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from asr_diarization.audio import SAMPLE_RATE
-from asr_diarization.channels import FRAME, is_call, mix, without_leaks
+from asr_diarization.audio.channels import FRAME, is_call, mix, without_leaks
+from asr_diarization.audio.decode import SAMPLE_RATE
 
 RNG = np.random.default_rng(0)
 SECONDS = 30

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quicktime_files import HERE, box, movie
 
-from asr_diarization import audio, containers
-from asr_diarization.audio import SAMPLE_RATE, check_audio, decode_audio, decode_channels
+from asr_diarization.audio import containers
+from asr_diarization.audio import decode as audio_decode
+from asr_diarization.audio.decode import SAMPLE_RATE, check_audio, decode_audio, decode_channels
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError, OutOfMemoryError
 
 FORMATS = Path(__file__).parents[1] / "data" / "formats"
@@ -250,7 +251,7 @@ def test_memory_that_runs_out_is_not_the_callers_fault(monkeypatch):
     def no_memory(_):
         raise MemoryError
 
-    monkeypatch.setattr(audio, "_samples", no_memory)
+    monkeypatch.setattr(audio_decode, "_samples", no_memory)
     with pytest.raises(OutOfMemoryError):
         decode(GOOD)
 

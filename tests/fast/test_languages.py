@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
+from asr_diarization.audio.windows import Stretch, Window
 from asr_diarization.languages import LanguageAgreement, split_by_language
-from asr_diarization.windows import Stretch, Window
 
 SILENCE = np.zeros(30 * SAMPLE_RATE, dtype=np.float32)
 ENGLISH, SPANISH, UNSURE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.diarization.reassignment import look_again
 from diarization_utils import Diarization, Turn
 

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.server.peaks import MOST_PEAKS, peaks_of, picture_of
 
 

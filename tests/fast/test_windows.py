@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_diarization.audio import SAMPLE_RATE
-from asr_diarization.windows import (
+from asr_diarization.audio.decode import SAMPLE_RATE
+from asr_diarization.audio.windows import (
     STEP_SECONDS,
     Stretch,
     Window,

@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr_diarization.audio import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.decoding import BatchDecoder
 from asr_diarization.loading import Parts, build_checkpoint
 from asr_diarization.precision import FLOAT32

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyannote.audio import Model
 from torchaudio.compliance import kaldi
 
-from asr_diarization.audio import decode_audio
+from asr_diarization.audio.decode import decode_audio
 from asr_diarization.diarization import campplus
 from asr_diarization.diarization.campplus import CAMPPlus, Rectify
 from asr_diarization.diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers

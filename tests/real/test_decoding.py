@@ -17,7 +17,7 @@ from transformers.generation.logits_process import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr_diarization import precision
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.captured import LENGTH_STEP
 from asr_diarization.decoding import BatchDecoder
 from asr_diarization.loading import build_checkpoint, load_whisper

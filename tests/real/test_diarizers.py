@@ -7,7 +7,7 @@ import pytest
 import torch
 from pyannote.audio import Model
 
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.diarization import embeddings
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.diarization.embeddings import (

@@ -19,13 +19,13 @@ from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 from transformers import WhisperFeatureExtractor
 
-from asr_diarization import vad
 from asr_diarization.alignment import first_frames
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio import vad
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.vad import STEP_SAMPLES, SileroDetector
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.features import LogMel
 from asr_diarization.local_models.diarization import pyannote3_config
-from asr_diarization.vad import STEP_SAMPLES, SileroDetector
 from config import InferenceConfig
 
 pytestmark = pytest.mark.real
@@ -66,7 +66,7 @@ def test_features_are_those_of_transformers(call, dialogue, mels):
 
 def test_voice_activity_leaves_the_threads_alone():
     code = (
-        "import sys, torch; from asr_diarization.vad import SileroDetector; "
+        "import sys, torch; from asr_diarization.audio.vad import SileroDetector; "
         "torch.set_num_threads(2); SileroDetector(); "
         "print(torch.get_num_threads(), 'silero_vad' in sys.modules)"
     )

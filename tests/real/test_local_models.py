@@ -21,7 +21,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from asr_diarization.audio import decode_audio
+from asr_diarization.audio.decode import decode_audio
 from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_models import build, wheels

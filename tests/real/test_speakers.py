@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from texts import likeness, words
 
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 
 pytestmark = pytest.mark.real
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from oracle import CPU, Both, load, random_checkpoint
 
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.windows import Stretch, Window
 from asr_diarization.caches import MAX_DRAFT
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.loading import build_checkpoint, load_whisper
@@ -26,7 +27,6 @@ from asr_diarization.speculative import (
 )
 from asr_diarization.transcribers import WhisperTranscriber
 from asr_diarization.whisper import Encoder
-from asr_diarization.windows import Stretch, Window
 from benchmarks.scripted import ScriptedDrafter
 from config import InferenceConfig
 

@@ -10,11 +10,11 @@ import pytest
 from oracle import load
 from texts import likeness, words
 
-from asr_diarization.audio import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
+from asr_diarization.audio.vad import SileroDetector
+from asr_diarization.audio.windows import Stretch, Window, WindowRules, cut_windows, find_speech
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.transcribers import WhisperTranscriber, _unheard
-from asr_diarization.vad import SileroDetector
-from asr_diarization.windows import Stretch, Window, WindowRules, cut_windows, find_speech
 from config import InferenceConfig
 from diarization_utils import Segment, join_texts
 

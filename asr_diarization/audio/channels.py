@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 
 Channels: TypeAlias = Sequence[Waveform]
 """All of one length. `mix` and `without_leaks` write into them: four hours of a copy are 0.9 GB."""

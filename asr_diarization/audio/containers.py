@@ -13,7 +13,6 @@ import av
 import av.error
 
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError, OutOfMemoryError
-from asr_diarization.signatures import first_look
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -47,6 +46,21 @@ _OPTIONS = {
     # Empty: not even `file` and `data`, so no header can make FFmpeg open a path or an address.
     "protocol_whitelist": "",
 }
+
+_SIGNATURES = (
+    (0, b"RIFF", "a WAV or AVI file, but its header is broken"),
+    (4, b"ftyp", "an MP4 or M4A file, but its index (moov) is missing: was the upload cut short?"),
+    (0, b"fLaC", "a FLAC file, but its header is broken"),
+    (0, b"OggS", "an Ogg file, but its header is broken"),
+    (0, b"\x1aE\xdf\xa3", "a WebM or Matroska file, but its header is broken"),
+    (0, b"ID3", "an MP3 file, but no audio follows its tags"),
+    (0, b"\x89PNG", "a PNG picture"),
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"#EXTM3U", "a playlist; send the recording itself"),
+    (0, b"ffconcat", "a playlist; send the recording itself"),
+)
 
 # What PyAV raises besides its own errors when a header makes no sense to it.
 _DECODING_ERRORS = (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, RuntimeError)
@@ -90,7 +104,7 @@ def _open(file: BinaryIO) -> InputContainer:
     file.seek(0)
     if not head:
         raise InvalidAudioError("the audio is empty (0 bytes)")
-    with _as_invalid_audio(f"not audio that FFmpeg can decode: {first_look(head)}"):
+    with _as_invalid_audio(f"not audio that FFmpeg can decode: {_first_look(head)}"):
         container: InputContainer = av.open(
             file,
             mode="r",
@@ -138,3 +152,13 @@ def _no_stream(container: InputContainer) -> str:
     kinds = " and ".join(sorted({s.type for s in container.streams}))
     holds = f"only {kinds}" if kinds else "nothing at all"
     return f"no audio stream in this {format_of(container)} file: it contains {holds}"
+
+
+def _first_look(head: bytes) -> str:
+    """What the first bytes of a file look like, for a caller who sent the wrong thing."""
+    for offset, signature, name in _SIGNATURES:
+        if head.startswith(signature, offset):
+            return f"it begins like {name}"
+    if head.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in head):
+        return f"it begins like text, {head.decode()!r}"
+    return f"it begins with the bytes {head[:8].hex(' ')}"

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody knows it by
 from numpy.typing import NDArray
 
-from asr_diarization.audio import Waveform
+from asr_diarization.audio.decode import Waveform
 
 STEP_SAMPLES = 512
 """One probability per so many samples (32 ms at 16 kHz)."""

@@ -16,7 +16,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio import SAMPLE_RATE, Waveform
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 
 STEP_SECONDS = 0.032
 """Distance of two speech probabilities."""

@@ -20,7 +20,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.containers import format_of, opened
+from asr_diarization.audio.containers import format_of, opened
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Bytes in, waveforms and speech windows out."""
