@@ -30,9 +30,10 @@ def load_pipeline(settings: ModelSettings, model_dir: str = "") -> Pipeline:
 
 def _load(settings: ModelSettings, model_dir: str) -> Pipeline:
     from asr_diarization.audio.vad import SileroDetector
+    from asr_diarization.devices import choose_device
     from asr_diarization.diarization.diarizer import PyannoteDiarizer
-    from asr_diarization.loading import choose_device, load_whisper
-    from asr_diarization.transcribers import WhisperTranscriber
+    from asr_diarization.whisper.checkpoint import load_whisper
+    from asr_diarization.whisper.transcriber import WhisperTranscriber
 
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     device = choose_device(settings.device)

@@ -20,6 +20,7 @@ from asr_diarization.audio.decode import (
     decode_channels,
 )
 from asr_diarization.audio.windows import Window, WindowRules, speech_windows
+from asr_diarization.devices import is_out_of_memory
 from asr_diarization.diarization.clustering import speaker_bounds
 from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.diarization.known_speakers import (
@@ -31,7 +32,6 @@ from asr_diarization.diarization.known_speakers import (
 )
 from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.memory import is_out_of_memory
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from asr_diarization.without_effect import without_effect
 from config import InferenceConfig, ModelSettings

@@ -26,12 +26,12 @@ from torch import Tensor
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import WindowRules, speech_windows
-from asr_diarization.decoding import BatchDecoder, Drafter
-from asr_diarization.loading import Checkpoint, load_whisper
-from asr_diarization.rows import Decoded
-from asr_diarization.speculative import (
+from asr_diarization.whisper.checkpoint import Checkpoint, load_whisper
+from asr_diarization.whisper.decoded import Decoded
+from asr_diarization.whisper.decoding import BatchDecoder, Drafter
+from asr_diarization.whisper.draft_policy import DraftPolicy
+from asr_diarization.whisper.speculative import (
     AssistantDrafter,
-    DraftPolicy,
     cache_maker,
     check_assistant,
     share_encoder,

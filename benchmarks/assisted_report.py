@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from asr_diarization.rows import Decoded
+from asr_diarization.whisper.decoded import Decoded
 from benchmarks.assisted_costs import cost_table
 from benchmarks.counts import Ratio
 from benchmarks.normalizer import normalizer

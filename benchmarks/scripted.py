@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from asr_diarization.rows import Rows
-from asr_diarization.speculative import DraftPolicy
+from asr_diarization.whisper.draft_policy import DraftPolicy
+from asr_diarization.whisper.rows import Rows
 
 CONTEXT = 3
 """So many last tokens find the place in the script again when the model has left it."""

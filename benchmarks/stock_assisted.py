@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from asr_diarization.audio.decode import SAMPLE_RATE
-from asr_diarization.decoding import BatchDecoder
-from asr_diarization.loading import Parts, build_checkpoint
-from asr_diarization.precision import FLOAT32
-from asr_diarization.speculative import AssistantDrafter, DraftPolicy
+from asr_diarization.whisper.checkpoint import Parts, build_checkpoint
+from asr_diarization.whisper.decoding import BatchDecoder
+from asr_diarization.whisper.draft_policy import DraftPolicy
+from asr_diarization.whisper.precision import FLOAT32
+from asr_diarization.whisper.speculative import AssistantDrafter
 from benchmarks.recordings import Recording
 from benchmarks.tables import table
 

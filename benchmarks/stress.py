@@ -47,14 +47,14 @@ GOOD = {
 FAULTY = """
 import itertools, sys
 import torch
-from asr_diarization import transcribers
+from asr_diarization.whisper import transcriber
 from asr_diarization.cli.main import main
-count, real = itertools.count(1), transcribers.WhisperTranscriber._transcribe_batch
+count, real = itertools.count(1), transcriber.WhisperTranscriber._transcribe_batch
 def failing(*given):
     if next(count) % 3 == 0:
         raise torch.OutOfMemoryError("simulated at the allocation")
     return real(*given)
-transcribers.WhisperTranscriber._transcribe_batch = failing
+transcriber.WhisperTranscriber._transcribe_batch = failing
 sys.exit(main(["serve", "--port", "0"]))
 """
 

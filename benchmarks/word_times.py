@@ -20,8 +20,9 @@ from transformers import pipeline
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import Window, WindowRules, speech_windows
-from asr_diarization.loading import choose_device, load_whisper
-from asr_diarization.transcribers import WhisperTranscriber
+from asr_diarization.devices import choose_device
+from asr_diarization.whisper.checkpoint import load_whisper
+from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.normalizer import normalizer
 from benchmarks.recordings import load_recordings
 from benchmarks.scoring import word_time_errors

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
+from asr_diarization.devices import with_less
 from asr_diarization.diarization.clustering import cluster, respect_given_numbers, speaker_bounds
 from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
 from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken
 from asr_diarization.diarization.reassignment import look_again
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.memory import with_less
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
 from config import InferenceConfig
 from diarization_utils import Diarization, Turn

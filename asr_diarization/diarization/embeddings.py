@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
-from asr_diarization.memory import with_less
+from asr_diarization.devices import with_less
 
 EMBED_EVERY = 3
 """One chunk in so many is embedded in any case."""

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import yaml  # type: ignore[import-untyped]
 
+from asr_diarization.devices import has_bfloat16
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.precision import has_bfloat16
 
 CHECKPOINT = "pytorch_model.bin"
 """File of the weights in each part of a pipeline directory."""

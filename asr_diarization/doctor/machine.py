@@ -61,8 +61,8 @@ def check_ffmpeg() -> Finding:
 
 def check_device(setting: str, precision: str) -> Finding:
     """Whether the device that `DEVICE` names is there, and computes as `PRECISION` wants it."""
-    from asr_diarization.loading import choose_device
-    from asr_diarization.precision import choose_precision
+    from asr_diarization.devices import choose_device
+    from asr_diarization.whisper.precision import choose_precision
 
     try:
         device = choose_device(setting)

@@ -9,7 +9,7 @@ import pytest
 
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.audio.windows import Stretch, Window
-from asr_diarization.languages import LanguageAgreement, split_by_language
+from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
 
 SILENCE = np.zeros(30 * SAMPLE_RATE, dtype=np.float32)
 ENGLISH, SPANISH, UNSURE = (

@@ -3,8 +3,8 @@
 import pytest
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
+from asr_diarization.devices import is_out_of_memory, with_less
 from asr_diarization.errors import CancelledError, OutOfMemoryError
-from asr_diarization.memory import is_out_of_memory, with_less
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"
 

@@ -20,9 +20,9 @@ from transformers.generation.logits_process import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr_diarization.audio.decode import SAMPLE_RATE
-from asr_diarization.decoding import BatchDecoder
-from asr_diarization.loading import Parts, build_checkpoint
-from asr_diarization.precision import FLOAT32
+from asr_diarization.whisper.checkpoint import Parts, build_checkpoint
+from asr_diarization.whisper.decoding import BatchDecoder
+from asr_diarization.whisper.precision import FLOAT32
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from asr_diarization.checkpoint_files import SINGLE, load_weights
-from asr_diarization.loading import load_whisper
+from asr_diarization.whisper.checkpoint import SINGLE, load_weights, load_whisper
 
 pytestmark = pytest.mark.real
 

@@ -16,13 +16,13 @@ from transformers.generation.logits_process import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr_diarization import precision
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
-from asr_diarization.captured import LENGTH_STEP
-from asr_diarization.decoding import BatchDecoder
-from asr_diarization.loading import build_checkpoint, load_whisper
-from asr_diarization.precision import FLOAT32, make_linear
-from asr_diarization.rows import repetition
+from asr_diarization.whisper import precision
+from asr_diarization.whisper.checkpoint import build_checkpoint, load_whisper
+from asr_diarization.whisper.cuda_graphs import LENGTH_STEP
+from asr_diarization.whisper.decoded import repetition
+from asr_diarization.whisper.decoding import BatchDecoder
+from asr_diarization.whisper.precision import FLOAT32, make_linear
 
 pytestmark = pytest.mark.real
 

@@ -19,13 +19,13 @@ from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
 from transformers import WhisperFeatureExtractor
 
-from asr_diarization.alignment import first_frames
 from asr_diarization.audio import vad
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.vad import STEP_SAMPLES, SileroDetector
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
-from asr_diarization.features import LogMel
-from asr_diarization.local_models.diarization import pyannote3_config
+from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
+from asr_diarization.whisper.alignment import first_frames
+from asr_diarization.whisper.features import LogMel
 from config import InferenceConfig
 
 pytestmark = pytest.mark.real

@@ -11,22 +11,24 @@ from oracle import CPU, Both, load, random_checkpoint
 
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.windows import Stretch, Window
-from asr_diarization.caches import MAX_DRAFT
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.loading import build_checkpoint, load_whisper
-from asr_diarization.precision import FLOAT32
-from asr_diarization.speculative import (
+from asr_diarization.whisper.caches import MAX_DRAFT
+from asr_diarization.whisper.checkpoint import build_checkpoint, load_whisper
+from asr_diarization.whisper.draft_policy import (
     PROBE_BACKOFF,
     PROBE_DRAFT,
     PROBE_STEPS,
-    AssistantDrafter,
     DraftPolicy,
+)
+from asr_diarization.whisper.model import Encoder
+from asr_diarization.whisper.precision import FLOAT32
+from asr_diarization.whisper.speculative import (
+    AssistantDrafter,
     cache_maker,
     check_assistant,
     share_encoder,
 )
-from asr_diarization.transcribers import WhisperTranscriber
-from asr_diarization.whisper import Encoder
+from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.scripted import ScriptedDrafter
 from config import InferenceConfig
 

@@ -14,7 +14,7 @@ from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import Stretch, Window, WindowRules, cut_windows, find_speech
 from asr_diarization.errors import InvalidParameterError
-from asr_diarization.transcribers import WhisperTranscriber, _unheard
+from asr_diarization.whisper.transcriber import WhisperTranscriber, _unheard
 from config import InferenceConfig
 from diarization_utils import Segment, join_texts
 

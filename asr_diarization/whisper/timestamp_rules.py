@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr_diarization.vocabulary import Vocabulary
+from asr_diarization.whisper.vocabulary import Vocabulary
 
 NEVER = float("-inf")
 

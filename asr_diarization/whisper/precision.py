@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from asr_diarization.devices import has_bfloat16, has_int8
 from asr_diarization.errors import ModelLoadError
 
 WEIGHT_LARGEST = 127
@@ -47,16 +48,6 @@ FLOAT32 = Precision("float32", torch.float32, torch.float32, torch.float32)
 BFLOAT16 = Precision("bfloat16", torch.bfloat16, torch.bfloat16, torch.bfloat16)
 FLOAT16 = Precision("float16", torch.float16, torch.float16, torch.float16)
 INT8 = Precision("int8", torch.float32, torch.float32, torch.float32, int8=True)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (avx512_bf16 or amx); else it is slower."""
-    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  no public name
-
-
-def has_int8() -> bool:
-    """Whether this build of torch has FBGEMM's int8 products (x86 has)."""
-    return "fbgemm" in torch.backends.quantized.supported_engines
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:

@@ -11,23 +11,29 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from asr_diarization.alignment import FRAME_SECONDS, token_starts
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.windows import Window
-from asr_diarization.caches import Cache
-from asr_diarization.decoding import BatchDecoder, Opening
+from asr_diarization.devices import halved, is_out_of_memory
 from asr_diarization.errors import InvalidParameterError
-from asr_diarization.features import frames_of
-from asr_diarization.guards import TEMPERATURES, better, is_failed, is_silence, without_loop
-from asr_diarization.languages import LanguageAgreement, split_by_language
-from asr_diarization.loading import Checkpoint
-from asr_diarization.memory import halved, is_out_of_memory
 from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.rows import Decoded
-from asr_diarization.segments import build_segments, text_tokens
-from asr_diarization.speculative import (
+from asr_diarization.whisper.alignment import FRAME_SECONDS, token_starts
+from asr_diarization.whisper.caches import Cache
+from asr_diarization.whisper.checkpoint import Checkpoint
+from asr_diarization.whisper.decoded import Decoded
+from asr_diarization.whisper.decoding import BatchDecoder, Opening
+from asr_diarization.whisper.draft_policy import DraftPolicy
+from asr_diarization.whisper.fallback import (
+    TEMPERATURES,
+    better,
+    is_failed,
+    is_silence,
+    without_loop,
+)
+from asr_diarization.whisper.features import frames_of
+from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
+from asr_diarization.whisper.segments import build_segments, text_tokens
+from asr_diarization.whisper.speculative import (
     AssistantDrafter,
-    DraftPolicy,
     cache_maker,
     check_assistant,
     share_encoder,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import replace
 
-from asr_diarization.rows import Decoded, repetition
-from asr_diarization.vocabulary import Vocabulary
+from asr_diarization.whisper.decoded import Decoded, repetition
+from asr_diarization.whisper.vocabulary import Vocabulary
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Tried in turn on rows that failed; greedy decoding comes before them."""

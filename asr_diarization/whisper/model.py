@@ -18,8 +18,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr_diarization.caches import MAX_DRAFT, Cache, Sound
-from asr_diarization.precision import Linear, Precision, make_linear
+from asr_diarization.whisper.caches import MAX_DRAFT, Cache, Sound
+from asr_diarization.whisper.precision import Linear, Precision, make_linear
 
 Weights = Mapping[str, Tensor]
 

@@ -1,37 +1,15 @@
-"""The rows of a batch while they are decoded, and what becomes of them."""
+"""The rows of a batch while they are decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from asr_diarization.caches import MAX_DRAFT, Cache
-from asr_diarization.timestamp_rules import TimestampRules
-
-LOOP_PERIOD_TOKENS = 24
-"""Longest phrase whose repetition counts as a loop."""
-LOOP_REPEATS = 4
-LOOP_MIN_TOKENS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What one row said."""
-
-    tokens: tuple[int, ...]
-    """Generated ids, timestamps included, without prefix and end."""
-    log_probabilities: tuple[float, ...]
-    """Of each token, under the rules."""
-    looped: bool = False
-    """Stopped because it repeated itself."""
-
-    @property
-    def mean_log_probability(self) -> float:
-        """Over the tokens; 0.0 for none."""
-        return sum(self.log_probabilities) / max(1, len(self.log_probabilities))
+from asr_diarization.whisper.caches import MAX_DRAFT, Cache
+from asr_diarization.whisper.decoded import Decoded
+from asr_diarization.whisper.timestamp_rules import TimestampRules
 
 
 class Rows:
@@ -108,20 +86,3 @@ class Rows:
         self.starts, self.lengths = self.starts[kept], self.lengths[kept]
         self.tokens, self.log_probabilities = self.tokens[kept], self.log_probabilities[kept]
         self.state = self.state[kept]
-
-
-def repetition(tokens: Sequence[int]) -> int:
-    """How many tokens at the end only repeat what stands before them; 0 when it is no loop.
-
-    A loop is a phrase of up to 24 tokens said at least four times in a row, 24 tokens in all.
-    """
-    for period in range(1, LOOP_PERIOD_TOKENS + 1):
-        needed = max(period * LOOP_REPEATS, LOOP_MIN_TOKENS)
-        if len(tokens) < needed:
-            continue
-        same = 0
-        while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
-            same += 1
-        if same + period >= needed:
-            return same
-    return 0

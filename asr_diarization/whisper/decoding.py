@@ -17,12 +17,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from asr_diarization.caches import Cache
-from asr_diarization.captured import CapturedSteps
-from asr_diarization.rows import Decoded, Rows, repetition
-from asr_diarization.timestamp_rules import TimestampRules
-from asr_diarization.vocabulary import Vocabulary
-from asr_diarization.whisper import Decoder
+from asr_diarization.whisper.caches import Cache
+from asr_diarization.whisper.cuda_graphs import CapturedSteps
+from asr_diarization.whisper.decoded import Decoded, repetition
+from asr_diarization.whisper.model import Decoder
+from asr_diarization.whisper.rows import Rows
+from asr_diarization.whisper.timestamp_rules import TimestampRules
+from asr_diarization.whisper.vocabulary import Vocabulary
 
 LOOP_CHECK_TOKENS = 16
 """Every so many tokens, a row is checked for repetition; more than a step can say."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from asr_diarization.caches import Cache
-from asr_diarization.whisper import Decoder
+from asr_diarization.whisper.caches import Cache
+from asr_diarization.whisper.model import Decoder
 
 LENGTH_STEP = 64
 """Every so many positions, one more recording is made."""

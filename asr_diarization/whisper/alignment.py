@@ -16,8 +16,8 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr_diarization.caches import Cache
-from asr_diarization.whisper import Decoder, Watched
+from asr_diarization.whisper.caches import Cache
+from asr_diarization.whisper.model import Decoder, Watched
 
 FRAME_SECONDS = 0.02
 MEDIAN_FRAMES = 7

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.features import LogMel, frames_of
-from asr_diarization.precision import Precision, choose_precision
-from asr_diarization.vocabulary import Vocabulary
-from asr_diarization.whisper import Decoder, Dimensions, Encoder, Weights
+from asr_diarization.whisper.features import LogMel, frames_of
+from asr_diarization.whisper.model import Decoder, Dimensions, Encoder, Weights
+from asr_diarization.whisper.precision import Precision, choose_precision
+from asr_diarization.whisper.vocabulary import Vocabulary
 
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PREFIX = "model."
+"""Of names in `WhisperForConditionalGeneration`; a bare `WhisperModel` was saved without it."""
 SILENT_FRAMES = 400
 """Frames of 20 ms heard behind the end of speech where 30 s are too dear (docs/performance.md)."""
 
@@ -66,26 +72,6 @@ class Checkpoint:
         ]
 
 
-def choose_device(setting: str) -> torch.device:
-    """The device a setting means; `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        ModelLoadError: the device is not there.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if setting == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    device = torch.device(setting)
-    has_index = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
-    if not (available[device.type] and has_index):
-        raise ModelLoadError(f"DEVICE={setting} is not available here; use DEVICE=auto or cpu")
-    return device
-
-
 def load_whisper(
     source: str, device: torch.device, precision: str = "auto", token: str | None = None
 ) -> Checkpoint:
@@ -101,8 +87,6 @@ def load_whisper(
         ModelLoadError: it is not there, not Whisper, or may not be read; the message says which.
     """
     from transformers import AutoConfig
-
-    from asr_diarization.checkpoint_files import load_weights
 
     how = choose_precision(precision, device)
     try:
@@ -122,6 +106,52 @@ def load_whisper(
         return build_checkpoint(source, parts, device, how)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, error)) from error
+
+
+def load_weights(source: str, token: str | None = None) -> dict[str, Tensor]:
+    """Every tensor by its name in the whole model, in the type it is stored in, on the CPU.
+
+    Importing transformers' Whisper and filling its modules takes longer than all else of a start,
+    and only the tensors are needed. What is not stored as safetensors is left to transformers.
+
+    Args:
+        source: hub id or directory.
+        token: for gated or private repositories.
+
+    Raises:
+        OSError: there is no such checkpoint, or it may not be read.
+    """
+    weights = _stored(source, token)
+    is_bare = "encoder.conv1.weight" in weights
+    return {PREFIX + name: t for name, t in weights.items()} if is_bare else weights
+
+
+def _stored(source: str, token: str | None) -> dict[str, Tensor]:
+    from transformers.utils import cached_file
+
+    if single := _find(source, SINGLE, token):
+        return dict(load_file(single))
+    if index := _find(source, INDEX, token):
+        shards = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+        paths = [cached_file(source, shard, token=token) for shard in sorted(shards)]
+        return {name: tensor for path in paths for name, tensor in load_file(path).items()}
+    from transformers import WhisperForConditionalGeneration
+
+    model = WhisperForConditionalGeneration.from_pretrained(
+        source, token=token, torch_dtype=torch.float32
+    )
+    weights: dict[str, Tensor] = model.state_dict()
+    return weights
+
+
+def _find(source: str, name: str, token: str | None) -> str | None:
+    from transformers.utils import cached_file
+
+    try:
+        path: str | None = cached_file(source, name, token=token)
+    except OSError:
+        return None  # another file may be there; the last attempt says what is wrong
+    return path
 
 
 def _generation_config(source: str, config: Any, token: str | None) -> Any:

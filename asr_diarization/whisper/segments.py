@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from asr_diarization.audio.windows import Window
-from asr_diarization.rows import Decoded
-from asr_diarization.vocabulary import Vocabulary
+from asr_diarization.whisper.decoded import Decoded
+from asr_diarization.whisper.vocabulary import Vocabulary
 from diarization_utils import Segment, Word
 
 

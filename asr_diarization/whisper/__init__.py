@@ -1,0 +1,1 @@
+"""Whisper: a checkpoint, the batched decoder, speculation, and words with their times."""
