@@ -1,162 +1,26 @@
-"""The two configurations: the operator's, from the environment, and the caller's, per request.
+"""What this deployment runs: change a default here before a one-click deploy.
 
-A leaf: imports nothing of ours. They are never mixed: `ModelSettings` is read once, at the door;
-`InferenceConfig` comes with each request and is checked before any work is done.
+Every field, its bounds and its meaning are in `asr_diarization/config.py`; variables of the
+environment and parameters of a request still come first.
 """
 
-from __future__ import annotations
-
-import json
-import re
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-MAX_SPEAKERS = 50
-MAX_KNOWN_SPEAKERS = 20
-AUTOMATIC_NAME = re.compile(r"(SPEAKER|CHANNEL)_\d+")
-"""Names that speakers are given who are not recognised."""
+from asr_diarization import config
 
 
-class ModelSettings(BaseSettings):
-    """What the operator decides, once per process. An empty variable counts as unset."""
+class ModelSettings(config.ModelSettings):
+    """What the operator decides.
 
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True
-    )
+    To run other models, write for example:
 
-    asr_model: str = "openai/whisper-large-v3-turbo"
-    """Whisper checkpoint: a hub id, or a directory (absolute, or inside the repository)."""
-    assistant_model: str | None = None
-    """Whisper checkpoint that drafts for the main one; without it, `assisted=true` is refused."""
-    diarization_model: str | None = None
-    """pyannote pipeline: a hub id, or a directory. Without one, only channels are told apart."""
-    hf_token: SecretStr | None = None
-    """Opens gated models; passed to the libraries in memory, never written anywhere."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    """Where the models run; `auto` takes CUDA, then MPS, then the CPU."""
-    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
-    """Numbers the speech model computes with; `auto` is the fastest that keeps the words."""
-    capture_steps: bool = False
-    """Record the decoding step as a CUDA graph and replay it; no gain on other devices."""
-    max_audio_seconds: float = Field(default=4 * 3600.0, gt=0)
-    """Longer recordings are refused, while they are being decoded; more than two separate channels
-    may last twice that together."""
+    asr_model: str = "openai/whisper-large-v3"
+    diarization_model: str | None = "pyannote/speaker-diarization-3.1"
+    """
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")  # noqa: TRY004  pydantic's
-    return value
+class InferenceConfig(config.InferenceConfig):
+    """What a caller may ask for.
 
+    To expect German unless a request says otherwise, write:
 
-def _blank_is_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _writable(value: Any) -> Any:
-    """Half a character, as broken JSON has them, reads back as nothing that can be answered."""
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("should be valid Unicode")
-    return value
-
-
-def _one_line(value: Any) -> Any:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def _short_list(value: Any) -> Any:
-    """A list, or JSON of one; its length is bounded before its items are looked at."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise ValueError("should be JSON") from error
-    if isinstance(value, list) and len(value) > MAX_KNOWN_SPEAKERS:
-        raise ValueError(f"should have at most {MAX_KNOWN_SPEAKERS} items")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_no_bool)]
-Speakers = Annotated[
-    # The bounds stand beside `int`: anywhere else the JSON schema writes them as "ge" and "le".
-    Annotated[int, Field(ge=1, le=MAX_SPEAKERS), BeforeValidator(_no_bool)] | None,
-    BeforeValidator(_blank_is_none),
-]
-Text = Annotated[str | None, BeforeValidator(_writable), BeforeValidator(_blank_is_none)]
-
-
-class KnownSpeaker(BaseModel):
-    """Somebody to recognise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    name: Annotated[
-        str,
-        BeforeValidator(_writable),
-        BeforeValidator(_one_line),
-        Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$"),
-    ]
-    """What the speaker is to be called."""
-    audio: str = Field(min_length=1, repr=False)
-    """Their voice and nobody else's, 1 to 30 s of speech, as base64 or a data: URL."""
-
-
-class InferenceConfig(BaseModel):
-    """What a caller may ask for. Strings as a query string carries them ("2", "true") are fine."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
-
-    task: Literal["transcribe", "translate"] = "transcribe"
-    """`translate` writes English whatever is spoken (multilingual models only)."""
-    language: Text = Field(default=None, max_length=32)
-    """Code or name of the spoken language (`en`, `english`); detected when absent."""
-    initial_prompt: Text = Field(default=None, max_length=2000)
-    """Text the recording might continue: names and spellings in it are preferred."""
-    batch_size: Count = Field(default=24, ge=1, le=256)
-    """Most windows decoded together; fewer on a CPU, and when memory runs out."""
-    chunk_length_s: float = Field(default=20.0, ge=1, le=30)
-    """Longest window in seconds, cut in silence; fuller ones are cheaper and lose more words."""
-    assisted: bool = False
-    """Permission to decode speculatively with the assistant; in int8, close calls may differ."""
-    diarize: bool = True
-    """`false` leaves speakers out even where a diarization model is loaded."""
-    num_speakers: Speakers = None
-    """Number of speakers, when known; fewer if no more voices can be told apart. Excludes the two
-    bounds below."""
-    min_speakers: Speakers = None
-    """Fewest speakers to find."""
-    max_speakers: Speakers = None
-    """Most speakers to find."""
-    channels: Literal["auto", "mix", "separate"] = "auto"
-    """`separate`: each channel is a speaker, as calls are recorded; `mix`: all hear one scene;
-    `auto` finds out which of two channels are."""
-    known_speakers: Annotated[
-        tuple[KnownSpeaker, ...],
-        Field(max_length=MAX_KNOWN_SPEAKERS),
-        BeforeValidator(_short_list),
-    ] = ()
-    """People to recognise, `[{"name": "Ann", "audio": "<base64>"}]`: 1 to 30 s of voice each."""
-    return_embeddings: bool = False
-    """Whether each speaker's voice is returned as a vector, to compare with other recordings."""
-    sampling_rate: Count = Field(default=16000, ge=1000, le=768000)
-    """Accepted for compatibility and not used: the recording itself says its rate."""
-
-    @model_validator(mode="after")
-    def _speakers_agree(self) -> Self:
-        if self.num_speakers is not None and (self.min_speakers or self.max_speakers) is not None:
-            raise ValueError(
-                "num_speakers excludes min_speakers and max_speakers; give one or the other"
-            )
-        if (self.min_speakers or 1) > (self.max_speakers or MAX_SPEAKERS):
-            raise ValueError(
-                f"min_speakers ({self.min_speakers}) must not exceed "
-                f"max_speakers ({self.max_speakers})"
-            )
-        names = [speaker.name for speaker in self.known_speakers]
-        if clash := next((n for n in names if names.count(n) > 1), None):
-            raise ValueError(f"known_speakers has two speakers called {clash!r}")
-        if taken := next(filter(AUTOMATIC_NAME.fullmatch, names), None):
-            raise ValueError(f"known_speakers must not be called {taken!r}, as unknown ones are")
-        return self
+    language: str | None = "de"
+    """

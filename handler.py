@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from asr_diarization.assembly import load_pipeline
+from asr_diarization.config import read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidRequestError
-from asr_diarization.formats import to_json
+from asr_diarization.formats.json import to_json
 from asr_diarization.payloads import parse_payload
-from asr_diarization.settings import read_settings
-from config import ModelSettings
+from config import InferenceConfig, ModelSettings
 
 logger = logging.getLogger("asr_diarization.handler")
 
@@ -36,7 +36,7 @@ class EndpointHandler:
             AsrDiarizationError: the caller cannot; the host answers 400 all the same.
         """
         try:
-            request = parse_payload(data)
+            request = parse_payload(data, InferenceConfig)
             transcript = self._pipeline(request.audio, request.parameters)
         except InvalidRequestError as error:
             logger.info("refused: %s", error)

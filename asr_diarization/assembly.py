@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from asr_diarization.config import ModelSettings
 from asr_diarization.doctor.examine import check_quickly, explain
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.model_info.sources import find_sources
 from asr_diarization.pipeline import Pipeline
-from config import ModelSettings
 
 
 def load_pipeline(settings: ModelSettings, model_dir: str = "") -> Pipeline:

@@ -7,6 +7,7 @@ address it spells. The caller's objects are read, never changed.
 from __future__ import annotations
 
 import binascii
+import json
 import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,8 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from asr_diarization.config import MAX_KNOWN_SPEAKERS, InferenceConfig
 from asr_diarization.errors import InvalidAudioError, InvalidParameterError, InvalidRequestError
-from config import InferenceConfig
 
 HOW_TO_SEND = (
     "audio must be sent as bytes or as a base64 string (a data: URL is fine);"
@@ -42,7 +43,7 @@ class Request:
     warnings: tuple[str, ...] = ()
 
 
-def parse_payload(data: object) -> Request:
+def parse_payload(data: object, kind: type[InferenceConfig] = InferenceConfig) -> Request:
     """Read `{"inputs": audio, "parameters": {...}}`; `parameters` may be absent or None.
 
     `inputs` is bytes-like, a base64 string or a base64 data URL. Keys beside these two are ignored
@@ -61,23 +62,31 @@ def parse_payload(data: object) -> Request:
     if "inputs" not in data:
         hint = "; 'instances' is not read, send one recording" if "instances" in data else ""
         raise InvalidRequestError(f"the request has no 'inputs'{hint}; {HOW_TO_SEND}")
-    parameters, warnings = parse_parameters(_mapping(data.get("parameters")))
+    parameters, warnings = parse_parameters(_mapping(data.get("parameters")), kind)
     beside = _warned([name for name in data if name not in ("inputs", "parameters")], _beside)
     return Request(_audio(data["inputs"]), parameters, (*beside, *warnings))
 
 
-def parse_parameters(raw: Mapping[str, object]) -> tuple[InferenceConfig, tuple[str, ...]]:
+def parse_parameters(
+    raw: Mapping[str, object], kind: type[InferenceConfig] = InferenceConfig
+) -> tuple[InferenceConfig, tuple[str, ...]]:
     """Check the caller's parameters; return them with warnings about what had no effect.
 
     None and the blank string mean unset. Values may be strings as a query string carries them.
 
+    Args:
+        raw: by the names of the fields.
+        kind: this deployment's own class, if its defaults differ.
+
     Raises:
         InvalidParameterError: naming each field, its value and what is allowed, in one sentence.
     """
-    fields = InferenceConfig.model_fields
+    fields = kind.model_fields
     given = {name: raw[name] for name in fields if not _is_unset(raw.get(name))}
+    if "known_speakers" in given:
+        given["known_speakers"] = _with_decoded_voices(given["known_speakers"])
     try:
-        parameters = InferenceConfig.model_validate(given)
+        parameters = kind.model_validate(given)
     except ValidationError as error:
         # The cause would repeat the whole value; the message shows as much of it as it needs.
         raise InvalidParameterError(_complaint(error)) from None
@@ -95,6 +104,32 @@ def _mapping(parameters: object) -> Mapping[str, object]:
             f'parameters must be an object like {{"num_speakers": 2}}, not {_kind(parameters)}'
         )
     return parameters
+
+
+def _with_decoded_voices(value: object) -> object:
+    """`known_speakers` with its base64 decoded; what is no list of objects is left as it is.
+
+    Raises:
+        InvalidParameterError: a recording is no base64.
+    """
+    if isinstance(value, str):  # a form or a query string carries the list as JSON
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    if not isinstance(value, list) or len(value) > MAX_KNOWN_SPEAKERS:
+        return value
+    return [_with_decoded_voice(item) for item in value]
+
+
+def _with_decoded_voice(item: object) -> object:
+    if not isinstance(item, Mapping) or not isinstance(audio := item.get("audio"), str):
+        return item
+    where = f"known_speakers: the audio of {_shown(item.get('name'))}"
+    try:
+        return {**item, "audio": decode_base64(audio, where)}
+    except InvalidAudioError as error:
+        raise InvalidParameterError(str(error)) from error
 
 
 def _audio(inputs: object) -> bytes:
@@ -123,7 +158,7 @@ def decode_base64(text: str, name: str = "'inputs'") -> bytes:
             f"{name} is not valid base64 ({_base64_fault(encoded)}); {HOW_TO_SEND}"
         ) from error
     if not audio:
-        raise InvalidAudioError("the audio is empty (0 bytes)")
+        raise InvalidAudioError(f"{name} is empty (0 bytes)")
     if len(audio) < _SMALLEST_FILE_BYTES:
         raise InvalidAudioError(f"{name} is {_shown(text)}, no recording; {HOW_TO_SEND}")
     return audio

@@ -20,22 +20,22 @@ from asr_diarization.audio.decode import (
     decode_channels,
 )
 from asr_diarization.audio.windows import Window, WindowRules, speech_windows
+from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.devices import is_out_of_memory
-from asr_diarization.diarization.clustering import speaker_bounds
 from asr_diarization.diarization.confidence import with_confidence
-from asr_diarization.diarization.known_speakers import (
-    attributed,
-    decode_voice,
-    recognise,
-    renamed_segment,
-    speech_of,
-)
-from asr_diarization.engines import Diarizer, SpeechDetector, Transcriber
+from asr_diarization.diarization.known_speakers import decode_voice, recognise, speech_of
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from asr_diarization.without_effect import without_effect
-from config import InferenceConfig, ModelSettings
-from diarization_utils import Diarization, Segment, Transcript, Turn, assign_speakers
+from asr_diarization.merging import assign_speakers
+from asr_diarization.protocols import (
+    Diarizer,
+    OnProgress,
+    Progress,
+    SpeechDetector,
+    Transcriber,
+    ignore_progress,
+)
+from asr_diarization.request_warnings import without_effect
+from asr_diarization.transcript import Diarization, Segment, Transcript, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Scene:
         """The same, with those speakers' names."""
         if not names:
             return self
-        segments = tuple(renamed_segment(segment, names) for segment in self.segments)
+        segments = tuple(segment.renamed(names) for segment in self.segments)
         return _Scene(self.diarization.renamed(names), segments, self.stats)
 
     def numbered(self) -> _Scene:
@@ -185,7 +185,7 @@ class Pipeline:
         """One waveform, or one for each channel where each is somebody's."""
         limit, wish = self._settings.max_audio_seconds, parameters.channels
         must_separate = parameters.diarize and wish == "separate"
-        fewest, most = speaker_bounds(parameters)
+        fewest, most = parameters.speaker_bounds
         may_separate = parameters.diarize and wish == "auto" and fewest <= 2 <= most
         if not must_separate and count_channels(audio) != 2:
             return (decode_audio(audio, max_seconds=limit),)
@@ -242,7 +242,7 @@ class Pipeline:
         heard = self._transcriber.transcribe([w for _, w in owned], parameters, on_progress)
         clock.lap("transcribe")
         segments = [
-            attributed(segment, speaker)
+            segment.attributed(speaker)
             for (speaker, _), said in zip(owned, heard.windows, strict=True)
             for segment in said
         ]

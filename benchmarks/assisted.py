@@ -26,6 +26,7 @@ from torch import Tensor
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import WindowRules, speech_windows
+from asr_diarization.config import InferenceConfig
 from asr_diarization.whisper.checkpoint import Checkpoint, load_whisper
 from asr_diarization.whisper.decoded import Decoded
 from asr_diarization.whisper.decoding import BatchDecoder, Drafter
@@ -42,7 +43,6 @@ from benchmarks.scripted import ScriptedDrafter
 from benchmarks.stock_assisted import stock_table
 from benchmarks.store import REPOSITORY
 from benchmarks.tables import write_section
-from config import InferenceConfig
 
 ACCEPTANCES = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
 WINDOWS = 8

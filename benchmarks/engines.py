@@ -149,7 +149,7 @@ def our_words(precision: str) -> Callable[[Path, int], Engine]:
 
     def load(models: Path, _: int) -> Engine:
         from asr_diarization.assembly import load_pipeline
-        from config import ModelSettings
+        from asr_diarization.config import ModelSettings
 
         settings = ModelSettings(
             asr_model=str(models / "whisper-base"),
@@ -176,8 +176,8 @@ def our_turns(models: Path, _: int) -> Engine:
     """Our adapter of the same pipeline."""
     import torch
 
+    from asr_diarization.config import InferenceConfig
     from asr_diarization.diarization.diarizer import PyannoteDiarizer
-    from config import InferenceConfig
 
     diarizer = PyannoteDiarizer(str(models / "diarization"), torch.device("cpu"))
     return lambda data: _turns(diarizer.first_look(_decode(data), InferenceConfig()).turns)

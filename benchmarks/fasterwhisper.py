@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_diarization.audio.decode import Waveform
-from diarization_utils import Segment, Word
+from asr_diarization.transcript import Segment, Word
 
 BATCH_SIZE = 24
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks.values import Heard
-from diarization_utils import (
+from asr_diarization.merging import (
     MAX_GAP_SECONDS,
     MIN_SHARE,
-    Segment,
-    Span,
-    Turn,
     assign_speakers,
     overlap,
     split_by_speaker,
 )
+from asr_diarization.transcript import Segment, Span, Turn
+from benchmarks.values import Heard
 
 Merge = Callable[[Heard], tuple[Segment, ...]]
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from asr_diarization.assembly import load_pipeline
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.windows import Window
-from asr_diarization.engines import Diarizer, Transcriber
-from asr_diarization.progress import OnProgress
+from asr_diarization.config import InferenceConfig, ModelSettings
+from asr_diarization.protocols import Diarizer, OnProgress, Transcriber
+from asr_diarization.transcript import Diarization, Segment, Transcript, Transcription
 from benchmarks.values import Heard
-from config import InferenceConfig, ModelSettings
-from diarization_utils import Diarization, Segment, Transcript, Transcription
 
 
 class Ours:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from asr_diarization.transcript import Diarization, Segment, Transcript
 from benchmarks.merges import MERGES, largest_overlap
 from benchmarks.ours import Ours
 from benchmarks.recordings import Recording
@@ -23,7 +24,6 @@ from benchmarks.values import (
     to_json,
 )
 from benchmarks.variants import OUR_WORDS, Variant
-from diarization_utils import Diarization, Segment, Transcript
 
 HERE = Path(__file__).parent
 FASTER_WHISPER: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_diarization.audio.decode import Waveform, decode_audio
-from diarization_utils import Segment, Turn, Word
+from asr_diarization.transcript import Segment, Turn, Word
 
 MAX_SECONDS = 4 * 3600.0
 PYANNOTE_SAMPLE = "pyannote-sample"

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from asr_diarization.transcript import Segment
 from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
 from benchmarks.scoring import align_words, word_entries
 from benchmarks.tables import table
-from diarization_utils import Segment
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 

@@ -37,10 +37,11 @@ from meeteval.wer.wer.time_constrained import (
 )
 from scipy.optimize import linear_sum_assignment
 
+from asr_diarization.merging import gap
+from asr_diarization.transcript import Segment, Transcript, Turn, Word
 from benchmarks.counts import Ratio, Score
 from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
-from diarization_utils import Segment, Transcript, Turn, Word, gap
 
 # It warns of words that are longer than the collar: an engine's fault, which the score shows.
 logging.getLogger("preprocess").setLevel(logging.ERROR)

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
-from diarization_utils import Segment, Turn, join_texts
+from asr_diarization.merging import join_texts
+from asr_diarization.transcript import Segment, Turn
 
 CHUNK_LENGTH_S = 30
 BATCH_SIZE = 24

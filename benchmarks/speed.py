@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from asr_diarization.transcript import Turn
 from benchmarks.counts import Ratio
 from benchmarks.engines import ENGINES
 from benchmarks.normalizer import normalizer
@@ -37,7 +38,6 @@ from benchmarks.scoring import diarization_error, word_errors
 from benchmarks.speed_report import TITLES, draw, to_markdown
 from benchmarks.store import REPOSITORY
 from benchmarks.tables import table, write_section
-from diarization_utils import Turn
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SLOW = ("seed-words-beams",)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
-from diarization_utils import Diarization, Turn
+from asr_diarization.transcript import Diarization, Turn
 
 
 class StockDiarizer:

@@ -53,17 +53,14 @@ class Store:
 def code_version(*, merging: bool) -> str:
     """Changes when code does that makes words and turns; with `merging` also what joins them.
 
-    Files whose name starts with `merg` and `diarization_utils.py` count as what joins them.
+    What joins them is `merging.py`.
     """
-    files = [REPOSITORY / "config.py"]
+    without = WITHOUT_INFLUENCE if merging else WITHOUT_INFLUENCE | {"merging"}
+    files = []
     for path in sorted(PACKAGE.rglob("*.py")):
         part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if part not in WITHOUT_INFLUENCE:
+        if part not in without:
             files.append(path)
-    if merging:
-        files.append(REPOSITORY / "diarization_utils.py")
-    else:
-        files = [path for path in files if not path.stem.startswith("merg")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import matplotlib as mpl
 
+from asr_diarization.transcript import Segment, Turn
 from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
 from benchmarks.scoring import NOBODY, align_words, pair_speakers, word_entries
 from benchmarks.values import Outcome
-from diarization_utils import Segment, Turn
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from diarization_utils import Diarization, Segment, Transcript, Turn, Word
+from asr_diarization.transcript import Diarization, Segment, Transcript, Turn, Word
 
 
 @dataclass(frozen=True, slots=True)

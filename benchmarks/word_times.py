@@ -20,7 +20,9 @@ from transformers import pipeline
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import Window, WindowRules, speech_windows
+from asr_diarization.config import InferenceConfig
 from asr_diarization.devices import choose_device
+from asr_diarization.transcript import Segment, Word
 from asr_diarization.whisper.checkpoint import load_whisper
 from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.normalizer import normalizer
@@ -28,8 +30,6 @@ from benchmarks.recordings import load_recordings
 from benchmarks.scoring import word_time_errors
 from benchmarks.store import REPOSITORY
 from benchmarks.tables import table
-from config import InferenceConfig
-from diarization_utils import Segment, Word
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pydantic import BaseModel
 
-from config import InferenceConfig, ModelSettings
+from asr_diarization.config import InferenceConfig, ModelSettings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES: dict[str, Any] = {

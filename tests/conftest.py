@@ -9,7 +9,7 @@ import pytest
 import pytest_socket
 from hypothesis import settings
 
-from config import ModelSettings
+from asr_diarization.config import ModelSettings
 
 REPO = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"

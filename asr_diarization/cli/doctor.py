@@ -10,10 +10,9 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
+from asr_diarization.config import ModelSettings, read_settings
 from asr_diarization.doctor.findings import Finding, bad, faults
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.settings import read_settings
-from config import ModelSettings
 
 EXIT_OK, EXIT_FAULTS = 0, 1
 DESCRIPTION = """Check, before any weight is loaded, what keeps a deployment from starting:

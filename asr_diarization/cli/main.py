@@ -12,8 +12,8 @@ from asr_diarization import __version__
 from asr_diarization.cli.deploy import add_deploy
 from asr_diarization.cli.doctor import add_doctor
 from asr_diarization.cli.transcribe import add_transcribe
+from asr_diarization.config import read_settings
 from asr_diarization.errors import AsrDiarizationError, ModelLoadError, one_line
-from asr_diarization.settings import read_settings
 
 EXIT_OK, EXIT_CANNOT_SERVE, EXIT_CANNOT_START = 0, 1, 2
 EXAMPLES = """examples:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import sys
 import types
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from pydantic.fields import FieldInfo
 
+from asr_diarization.config import InferenceConfig, ModelSettings, read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, one_line
-from asr_diarization.formats import FORMATS, to_json
+from asr_diarization.formats.json import to_json
+from asr_diarization.formats.registry import FORMATS
 from asr_diarization.payloads import parse_parameters
-from asr_diarization.progress import Progress
-from asr_diarization.settings import read_settings
-from config import InferenceConfig, ModelSettings
-from diarization_utils import Transcript
+from asr_diarization.protocols import Progress
+from asr_diarization.transcript import Transcript
 
 if TYPE_CHECKING:  # what is heavy, or may be what the doctor is to find broken
     from tqdm import tqdm
@@ -76,17 +75,16 @@ def _add_parameters(group: argparse._ArgumentGroup) -> None:
             group.add_argument(option, help=text, metavar=_metavar(field))
 
 
-def _known_speaker(given: str) -> dict[str, str]:
+def _known_speaker(given: str) -> dict[str, object]:
     name, sign, path = given.partition("=")
     if not sign:
         raise argparse.ArgumentTypeError(
             f"{given!r} is not NAME=FILE (recordings to transcribe go before this option)"
         )
     try:
-        audio = base64.b64encode(Path(path).read_bytes()).decode()
+        return {"name": name, "audio": Path(path).read_bytes()}
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{given!r}: {error.strerror}") from error
-    return {"name": name, "audio": audio}
 
 
 def _metavar(field: FieldInfo) -> str:

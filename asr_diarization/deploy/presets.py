@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from asr_diarization.config import ModelSettings
 from asr_diarization.model_info.memory import WhisperSize, needed_bytes
 from asr_diarization.model_info.sources import Sources
-from config import ModelSettings
 
 DIARIZATION_31 = "pyannote/speaker-diarization-3.1"
 DIARIZATION_4 = "pyannote/speaker-diarization-community-1"

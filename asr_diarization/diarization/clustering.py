@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 
-from config import InferenceConfig
+from asr_diarization.config import InferenceConfig
 
 MAX_CLUSTERED_CHUNKS = 3600
 """Clustering compares all pairs: at one chunk a second, an hour; longer recordings are thinned."""
@@ -26,12 +26,6 @@ FINEST = 0.8
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.intp]
-
-
-def speaker_bounds(parameters: InferenceConfig) -> tuple[int, float]:
-    """The fewest and the most speakers that are wanted."""
-    exact = parameters.num_speakers
-    return exact or parameters.min_speakers or 1, exact or parameters.max_speakers or math.inf
 
 
 def cluster(
@@ -44,7 +38,7 @@ def cluster(
     """
     from pyannote.core import SlidingWindowFeature
 
-    fewest, most = speaker_bounds(parameters)
+    fewest, most = parameters.speaker_bounds
     thinned = slice(None, None, math.ceil(len(embeddings) / MAX_CLUSTERED_CHUNKS))
     clusters, _, centroids = pipeline.clustering(
         embeddings=embeddings[thinned].copy(),

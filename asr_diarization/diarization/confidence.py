@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from diarization_utils import Segment, Span, Turn, TurnIndex
+from asr_diarization.merging import TurnIndex
+from asr_diarization.transcript import Segment, Span, Turn
 
 MIN_OVERLAP_SECONDS = 0.1
 """Two turns that share less only touch."""

@@ -21,15 +21,15 @@ import torch
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
+from asr_diarization.config import InferenceConfig
 from asr_diarization.devices import with_less
-from asr_diarization.diarization.clustering import cluster, respect_given_numbers, speaker_bounds
+from asr_diarization.diarization.clustering import cluster, respect_given_numbers
 from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
 from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken
 from asr_diarization.diarization.reassignment import look_again
 from asr_diarization.errors import ModelLoadError
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
-from config import InferenceConfig
-from diarization_utils import Diarization, Turn
+from asr_diarization.protocols import OnProgress, Progress, ignore_progress
+from asr_diarization.transcript import Diarization, Turn
 
 SEGMENTATION_BATCH = 32
 """Chunks of 10 s that are segmented at once."""
@@ -116,7 +116,7 @@ class PyannoteDiarizer:
         if np.nanmax(count.data) == 0:
             return Diarization()
         clusters, centroids = self._clustered(waveform, binary, parameters, on_progress)
-        _, most = speaker_bounds(parameters)
+        _, most = parameters.speaker_bounds
         clusters[binary.data.sum(axis=1) == 0] = -2  # pyannote's mark for "nobody"
         count.data = np.minimum(count.data, most).astype(np.int8)
         regular = _annotation(pipeline, segmentations, clusters, count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform, decode_audio
 from asr_diarization.audio.windows import Window
+from asr_diarization.config import KnownSpeaker
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError, InvalidParameterError
-from asr_diarization.payloads import decode_base64
-from config import KnownSpeaker
-from diarization_utils import Segment
 
 Vector = tuple[float, ...]
 """A voice; the cosine of two says how alike they are."""
@@ -39,14 +36,11 @@ def decode_voice(known: KnownSpeaker) -> Waveform:
     """
     where = f"known_speakers: the audio of {known.name!r}"
     try:
-        return decode_audio(decode_base64(known.audio, where), max_seconds=MAX_SAMPLE_SECONDS)
+        return decode_audio(known.audio, max_seconds=MAX_SAMPLE_SECONDS)
     except AudioTooLongError as error:
         raise InvalidParameterError(f"{where} is longer than {MAX_SAMPLE_SECONDS:g} s") from error
     except InvalidAudioError as error:
-        reason = str(error)
-        raise InvalidParameterError(
-            reason if reason.startswith(where) else f"{where}: {reason}"
-        ) from error
+        raise InvalidParameterError(f"{where}: {error}") from error
 
 
 def speech_of(windows: Iterable[Window]) -> Waveform | None:
@@ -83,15 +77,3 @@ def _unit(vectors: Mapping[str, Vector]) -> NDArray[np.float64]:
     rows = np.array(list(vectors.values()), dtype=np.float64)
     unit: NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     return unit
-
-
-def renamed_segment(segment: Segment, names: Mapping[str, str]) -> Segment:
-    """The same segment; its speaker, if in `names`, is called so."""
-    name = names.get(segment.speaker or "")
-    return attributed(segment, name) if name else segment
-
-
-def attributed(segment: Segment, speaker: str) -> Segment:
-    """The segment, all of it by one speaker."""
-    words = tuple(replace(word, speaker=speaker) for word in segment.words)
-    return replace(segment, words=words, speaker=speaker)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
-from diarization_utils import Diarization, Turn
+from asr_diarization.transcript import Diarization, Turn
 
 MIN_SECONDS = 0.6
 """Shorter turns say too little about a voice."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_diarization.config import ModelSettings
 from asr_diarization.doctor import machine
 from asr_diarization.doctor.directories import check_directory
 from asr_diarization.doctor.findings import Finding, bad, faults, good, paragraph
@@ -31,7 +32,6 @@ from asr_diarization.model_info.memory import (
     whisper_size,
 )
 from asr_diarization.model_info.sources import Sources, find_sources
-from config import ModelSettings
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_diarization.config import ModelSettings
 from asr_diarization.model_info.memory import read_config
-from config import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidParameterError, InvalidRequestError
-from asr_diarization.formats import FORMATS, to_diarized_json, to_text, to_verbose_json
-from asr_diarization.progress import Progress
+from asr_diarization.formats.json import to_diarized_json, to_verbose_json
+from asr_diarization.formats.registry import FORMATS
+from asr_diarization.formats.text import to_text
+from asr_diarization.merging import join_texts
+from asr_diarization.protocols import Progress
 from asr_diarization.server.error_responses import dumped, error_body
 from asr_diarization.server.events import Emit, EventStream, event
 from asr_diarization.server.openapi import (
@@ -34,8 +38,7 @@ from asr_diarization.server.openapi import (
 from asr_diarization.server.service import Service
 from asr_diarization.server.settings import ServerSettings
 from asr_diarization.server.uploads import Upload
-from config import InferenceConfig
-from diarization_utils import Segment, Transcript, join_texts
+from asr_diarization.transcript import Segment, Transcript
 
 RESPONSE_FORMATS = ("json", "text", "srt", "vtt", "verbose_json", "diarized_json")
 MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}

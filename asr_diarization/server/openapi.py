@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from config import InferenceConfig
+from asr_diarization.config import InferenceConfig
 
 _AUDIO = {"type": "string", "format": "binary", "description": "A recording, any format."}
 

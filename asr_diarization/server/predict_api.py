@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from asr_diarization.formats import to_json, to_segment
-from asr_diarization.progress import Progress
+from asr_diarization.formats.json import to_json, to_segment
+from asr_diarization.protocols import Progress
 from asr_diarization.server.error_responses import dumped, error_body, status_of
 from asr_diarization.server.events import Emit, EventStream, event
 from asr_diarization.server.openapi import (

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from asr_diarization.errors import AsrDiarizationError, BusyError, ShuttingDownError
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
+from asr_diarization.protocols import OnProgress, Progress, ignore_progress
 
 T = TypeVar("T")
 

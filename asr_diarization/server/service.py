@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from asr_diarization.audio.decode import Encoded
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import CancelledError
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
+from asr_diarization.protocols import OnProgress, Progress, ignore_progress
 from asr_diarization.server.metrics import Metrics
 from asr_diarization.server.queueing import Job, WorkQueue
 from asr_diarization.server.settings import ServerSettings
 from asr_diarization.server.uploads import Upload, UploadReader
-from config import InferenceConfig
-from diarization_utils import Transcript
+from asr_diarization.transcript import Transcript
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from config import ModelSettings
+from asr_diarization.config import ModelSettings
 
 
 def _split(value: object) -> object:

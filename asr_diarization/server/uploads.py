@@ -24,6 +24,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import (
     AsrDiarizationError,
     AudioTooLongError,
@@ -37,7 +38,6 @@ from asr_diarization.errors import (
 )
 from asr_diarization.payloads import parse_parameters, parse_payload
 from asr_diarization.server.settings import ServerSettings
-from config import InferenceConfig
 
 SPOOL_BYTES = 2**20
 """Smaller uploads stay in memory."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from asr_diarization.audio.windows import Window
+from asr_diarization.transcript import Segment, Word
 from asr_diarization.whisper.decoded import Decoded
 from asr_diarization.whisper.vocabulary import Vocabulary
-from diarization_utils import Segment, Word
 
 
 def text_tokens(decoded: Decoded, vocabulary: Vocabulary) -> list[int]:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.windows import Window
+from asr_diarization.config import InferenceConfig
 from asr_diarization.devices import halved, is_out_of_memory
 from asr_diarization.errors import InvalidParameterError
-from asr_diarization.progress import OnProgress, Progress, ignore_progress
+from asr_diarization.protocols import OnProgress, Progress, ignore_progress
+from asr_diarization.transcript import Segment, Transcription
 from asr_diarization.whisper.alignment import FRAME_SECONDS, token_starts
 from asr_diarization.whisper.caches import Cache
 from asr_diarization.whisper.checkpoint import Checkpoint
@@ -38,8 +40,6 @@ from asr_diarization.whisper.speculative import (
     check_assistant,
     share_encoder,
 )
-from config import InferenceConfig
-from diarization_utils import Segment, Transcription
 
 MAX_PROMPT_TOKENS = 223
 """Half of Whisper's 448 positions, less one: the rest is for the answer."""

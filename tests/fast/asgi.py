@@ -11,10 +11,10 @@ from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 from starlette.testclient import TestClient
 
 from asr_diarization.errors import InvalidAudioError
-from asr_diarization.progress import Progress
+from asr_diarization.protocols import Progress
 from asr_diarization.server.app import create_app
 from asr_diarization.server.settings import ServerSettings
-from diarization_utils import Transcript, Turn
+from asr_diarization.transcript import Transcript, Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))

@@ -10,11 +10,11 @@ import numpy as np
 
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.audio.windows import STEP_SECONDS
+from asr_diarization.config import ModelSettings
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.pipeline import Pipeline
-from asr_diarization.progress import Progress
-from config import ModelSettings
-from diarization_utils import Diarization, Segment, Transcription, Turn, Word
+from asr_diarization.protocols import Progress
+from asr_diarization.transcript import Diarization, Segment, Transcription, Turn, Word
 
 STEP_SAMPLES = round(STEP_SECONDS * SAMPLE_RATE)
 

@@ -10,10 +10,10 @@ from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
 from asr_diarization.cli import transcribe
 from asr_diarization.cli.main import main, make_parser
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import ModelLoadError, OutOfMemoryError
-from asr_diarization.formats import FORMATS
-from config import InferenceConfig
-from diarization_utils import Turn
+from asr_diarization.formats.registry import FORMATS
+from asr_diarization.transcript import Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))

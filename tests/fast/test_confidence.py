@@ -6,10 +6,9 @@ import pytest
 from fakes import say
 
 from asr_diarization.diarization.confidence import with_confidence
-from asr_diarization.diarization.known_speakers import attributed
-from diarization_utils import Turn
+from asr_diarization.transcript import Turn
 
-SAID = attributed(say("a b c d", 0, 4), "A")
+SAID = say("a b c d", 0, 4).attributed("A")
 
 
 @pytest.mark.parametrize(
@@ -41,5 +40,5 @@ def test_speakers_on_channels_take_nothing_from_each_other():
 def test_nobody_is_as_before_and_no_time_has_no_share():
     nobody = say("a", 0, 1)
     assert with_confidence([nobody], [Turn(0, 1, "A")]) == (nobody,)
-    (judged,) = with_confidence([attributed(say("a", 1, 1), "A")], [Turn(0, 1, "A")])
+    (judged,) = with_confidence([say("a", 1, 1).attributed("A")], [Turn(0, 1, "A")])
     assert judged.confidence is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from config import MAX_SPEAKERS, InferenceConfig, ModelSettings
+from asr_diarization.config import MAX_SPEAKERS, InferenceConfig, ModelSettings
 
 SETTINGS = tuple(name.upper() for name in ModelSettings.model_fields)
 
@@ -160,17 +160,17 @@ def test_every_parameter_says_what_it_is_for():
 
 
 def test_a_name_is_one_line():
-    known = [{"name": "Ann\tSmith\n\n2", "audio": "AAAA"}]
+    known = [{"name": "Ann\tSmith\n\n2", "audio": b"RIFF"}]
     (speaker,) = InferenceConfig(known_speakers=known).known_speakers
     assert speaker.name == "Ann Smith 2"
     with pytest.raises(ValidationError):
-        InferenceConfig(known_speakers=[{"name": " \n", "audio": "AAAA"}])
+        InferenceConfig(known_speakers=[{"name": " \n", "audio": b"RIFF"}])
 
 
 @pytest.mark.parametrize("name", ["\ud800", "Ann\udfff", "Ann\x00", "An\x1bn"])
 def test_names_can_be_written_into_every_answer(name):
     with pytest.raises(ValidationError, match="known_speakers"):
-        InferenceConfig(known_speakers=[{"name": name, "audio": "AAAA"}])
+        InferenceConfig(known_speakers=[{"name": name, "audio": b"RIFF"}])
 
 
 def test_names_may_be_in_any_script():
@@ -179,7 +179,7 @@ def test_names_may_be_in_any_script():
         "\U0001f469\u200d\U0001f680",
         "Jos\u00e9",
     ):
-        known = [{"name": name, "audio": "AAAA"}]
+        known = [{"name": name, "audio": b"RIFF"}]
         assert InferenceConfig(known_speakers=known).known_speakers[0].name == name
 
 

@@ -10,12 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diarization_utils import (
+from asr_diarization.merging import (
     MAX_GAP_SECONDS,
-    Segment,
-    Turn,
     TurnIndex,
-    Word,
     assign_speakers,
     dominant_speaker,
     gap,
@@ -25,6 +22,7 @@ from diarization_utils import (
     overlap,
     split_by_speaker,
 )
+from asr_diarization.transcript import Segment, Turn, Word
 
 # Sums of 64ths are exact in binary, so that equality means equality.
 TICKS = st.integers(0, 40 * 64).map(lambda tick: tick / 64)

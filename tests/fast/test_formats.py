@@ -12,21 +12,13 @@ from fakes import say
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_diarization.formats import (
-    FORMATS,
-    MAX_CUE_CHARACTERS,
-    MAX_CUE_SECONDS,
-    to_conversation,
-    to_diarized_json,
-    to_json,
-    to_rttm,
-    to_seglst,
-    to_srt,
-    to_text,
-    to_verbose_json,
-    to_vtt,
-)
-from diarization_utils import Segment, Transcript, Turn, Word, assign_speakers
+from asr_diarization.formats.json import to_diarized_json, to_json, to_verbose_json
+from asr_diarization.formats.registry import FORMATS
+from asr_diarization.formats.speakers import to_rttm, to_seglst
+from asr_diarization.formats.subtitles import MAX_CUE_CHARACTERS, MAX_CUE_SECONDS, to_srt, to_vtt
+from asr_diarization.formats.text import to_conversation, to_text
+from asr_diarization.merging import assign_speakers
+from asr_diarization.transcript import Segment, Transcript, Turn, Word
 
 TURNS = (Turn(0, 2.00049, "SPEAKER_00"), Turn(1.9, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite <well> & so on.", 2, 4), say("Bye!", 4, 5))

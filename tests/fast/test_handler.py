@@ -18,7 +18,7 @@ from asr_diarization.errors import (
     InvalidRequestError,
     OutOfMemoryError,
 )
-from diarization_utils import Turn
+from asr_diarization.transcript import Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))
@@ -48,6 +48,18 @@ def test_answers_every_way_to_send_audio(endpoint, inputs):
     assert answer["text"] == "How are you? Quite well."
     assert [s["speaker"] for s in answer["speakers"]] == ["SPEAKER_00", "SPEAKER_01"]
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+
+
+def test_defaults_of_the_deployment_are_those_of_the_root_config(
+    endpoint, transcriber, monkeypatch
+):
+    class InGerman(handler.InferenceConfig):
+        language: str | None = "de"
+
+    monkeypatch.setattr(handler, "InferenceConfig", InGerman)
+    endpoint({"inputs": AUDIO})
+    endpoint({"inputs": AUDIO, "parameters": {"language": "fr"}})
+    assert [asked.language for _, asked in transcriber.calls] == ["de", "fr"]
 
 
 @pytest.mark.parametrize("parameters", [{}, None, {"batch_size": 1, "task": "translate"}])

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_diarization import payloads
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidAudioError, InvalidParameterError, InvalidRequestError
 from asr_diarization.payloads import MAX_WARNINGS, parse_parameters, parse_payload
-from config import InferenceConfig
 
 # Every byte value: the alphabets differ in + - / _, which need 0xFB and 0xFF to appear.
 AUDIO = bytes(range(256)) + b"\xfb\xff\xfe"

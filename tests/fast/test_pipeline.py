@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import (
     AudioTooLongError,
     CancelledError,
     InvalidAudioError,
     InvalidParameterError,
 )
-from config import InferenceConfig
-from diarization_utils import Turn
+from asr_diarization.transcript import Turn
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))

@@ -7,7 +7,7 @@ import pytest
 
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.diarization.reassignment import look_again
-from diarization_utils import Diarization, Turn
+from asr_diarization.transcript import Diarization, Turn
 
 A, B = (1.0, 0.0), (0.0, 1.0)
 

@@ -14,11 +14,12 @@ import json
 import pytest
 from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidRequestError, OutOfMemoryError
-from asr_diarization.formats import to_json
+from asr_diarization.formats.json import to_json
+from asr_diarization.merging import assign_speakers, group_by_speaker
 from asr_diarization.payloads import parse_payload
-from config import InferenceConfig
-from diarization_utils import Turn, assign_speakers, group_by_speaker
+from asr_diarization.transcript import Turn
 
 
 def seed_turns(turns, sampling_rate=16000):

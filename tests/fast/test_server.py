@@ -12,9 +12,9 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 from asgi import AUDIO, SAID, TEXT, TURNS, client_of, scripted
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, wav
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import OutOfMemoryError
-from asr_diarization.formats import to_json
-from config import InferenceConfig
+from asr_diarization.formats.json import to_json
 
 ENCODED = base64.b64encode(AUDIO).decode()
 

@@ -10,9 +10,9 @@ from asgi import AUDIO, SAID, TEXT, TURNS, client_of, scripted
 from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline
 from starlette.testclient import TestClient
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.server.app import create_app
 from asr_diarization.server.settings import ServerSettings
-from config import InferenceConfig
 
 
 @pytest.fixture

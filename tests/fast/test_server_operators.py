@@ -14,11 +14,11 @@ from asgi import AUDIO, SAID, TURNS, Gated, client_of
 from pydantic import ValidationError
 
 from asr_diarization.cli.main import main
+from asr_diarization.config import ModelSettings
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.server import app
 from asr_diarization.server.settings import ServerSettings
-from config import ModelSettings
-from diarization_utils import Transcript
+from asr_diarization.transcript import Transcript
 
 
 @pytest.fixture(autouse=True)

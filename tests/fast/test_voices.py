@@ -11,7 +11,7 @@ from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipelin
 from asr_diarization.diarization.known_speakers import recognise
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.payloads import parse_parameters
-from diarization_utils import Turn
+from asr_diarization.transcript import Turn
 
 
 def at(degrees):

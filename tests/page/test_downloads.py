@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from asr_diarization.cli import transcribe
 from asr_diarization.cli.main import main
-from asr_diarization.formats import FORMATS, to_json
+from asr_diarization.formats.json import to_json
+from asr_diarization.formats.registry import FORMATS
 from asr_diarization.server.error_responses import dumped
-from diarization_utils import Segment, Transcript, Turn, Word
+from asr_diarization.transcript import Segment, Transcript, Turn, Word
 
 FORMS = ("text", "srt", "vtt", "json", "rttm")
 WRITE = """async (answer) => {
@@ -31,7 +32,7 @@ WRITE = """async (answer) => {
 def written(models_dir, tmp_path_factory):
     """What the command line writes about the dialogue, by format; the models work once."""
     from asr_diarization.assembly import load_pipeline
-    from config import ModelSettings
+    from asr_diarization.config import ModelSettings
 
     local = ModelSettings(
         asr_model=str(models_dir / "whisper-base"),

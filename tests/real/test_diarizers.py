@@ -8,6 +8,7 @@ import torch
 from pyannote.audio import Model
 
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
+from asr_diarization.config import InferenceConfig
 from asr_diarization.diarization import embeddings
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.diarization.embeddings import (
@@ -20,7 +21,6 @@ from asr_diarization.diarization.embeddings import (
     find_lenders,
 )
 from asr_diarization.diarization.pyannet import quicken_pyannet
-from config import InferenceConfig
 
 pytestmark = pytest.mark.real
 

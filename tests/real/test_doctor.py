@@ -15,11 +15,11 @@ import pytest_socket
 from loopback_hub import TOKEN, LoopbackHub, Repository, asking, listening
 
 from asr_diarization.assembly import load_pipeline
+from asr_diarization.config import ModelSettings
 from asr_diarization.doctor import machine
 from asr_diarization.doctor.examine import examine
 from asr_diarization.doctor.findings import bad, faults
 from asr_diarization.errors import ModelLoadError
-from config import ModelSettings
 
 REPO = Path(__file__).parents[2]
 PIPELINE, SEGMENTATION, EMBEDDING = "voices/pipeline", "voices/segmentation", "voices/embedding"

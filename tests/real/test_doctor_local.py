@@ -15,10 +15,10 @@ import pytest
 from asr_diarization import assembly
 from asr_diarization.assembly import load_pipeline
 from asr_diarization.cli.main import main
+from asr_diarization.config import ModelSettings
 from asr_diarization.doctor.examine import examine
 from asr_diarization.doctor.findings import faults
 from asr_diarization.errors import ModelLoadError
-from config import ModelSettings
 from handler import EndpointHandler
 
 REPO = Path(__file__).parents[2]

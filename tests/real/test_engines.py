@@ -22,11 +22,11 @@ from transformers import WhisperFeatureExtractor
 from asr_diarization.audio import vad
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.vad import STEP_SAMPLES, SileroDetector
+from asr_diarization.config import InferenceConfig
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
 from asr_diarization.whisper.alignment import first_frames
 from asr_diarization.whisper.features import LogMel
-from config import InferenceConfig
 
 pytestmark = pytest.mark.real
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidRequestError
-from config import InferenceConfig
 
 pytestmark = pytest.mark.real
 

@@ -11,6 +11,7 @@ from oracle import CPU, Both, load, random_checkpoint
 
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.windows import Stretch, Window
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.whisper.caches import MAX_DRAFT
 from asr_diarization.whisper.checkpoint import build_checkpoint, load_whisper
@@ -30,7 +31,6 @@ from asr_diarization.whisper.speculative import (
 )
 from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.scripted import ScriptedDrafter
-from config import InferenceConfig
 
 pytestmark = pytest.mark.real
 

@@ -13,10 +13,11 @@ from texts import likeness, words
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.audio.vad import SileroDetector
 from asr_diarization.audio.windows import Stretch, Window, WindowRules, cut_windows, find_speech
+from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidParameterError
+from asr_diarization.merging import join_texts
+from asr_diarization.transcript import Segment
 from asr_diarization.whisper.transcriber import WhisperTranscriber, _unheard
-from config import InferenceConfig
-from diarization_utils import Segment, join_texts
 
 pytestmark = pytest.mark.real
 

@@ -1,18 +1,42 @@
-"""What the core needs of its models: three narrow protocols, and adapters elsewhere."""
+"""What the core needs of its models, and how work reports its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio.decode import Waveform
-from asr_diarization.audio.windows import Window
-from asr_diarization.progress import OnProgress
-from config import InferenceConfig
-from diarization_utils import Diarization, Transcription
+from asr_diarization.config import InferenceConfig
+from asr_diarization.transcript import Diarization, Segment, Transcription
+
+if TYPE_CHECKING:  # doors that only show progress run where no audio library does
+    from asr_diarization.audio.decode import Waveform
+    from asr_diarization.audio.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage has come: `done` of `total`, in whatever the stage counts."""
+
+    stage: str
+    """`decode`, `diarize` or `transcribe`."""
+    done: float
+    total: float
+    segments: tuple[Segment, ...] = ()
+    """What was newly transcribed, its speakers not yet known."""
+    waveforms: tuple[Waveform, ...] = field(default=(), repr=False, compare=False)
+    """What was decoded, with that stage: one, or one for each channel heard apart."""
+
+
+OnProgress = Callable[[Progress], None]
+"""Called after every batch; whatever it raises stops the work there."""
+
+
+def ignore_progress(_: Progress) -> None:
+    """For callers who only want the result."""
 
 
 class Transcriber(Protocol):

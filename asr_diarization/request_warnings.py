@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config import InferenceConfig
-from diarization_utils import Turn
+from asr_diarization.config import InferenceConfig
+from asr_diarization.transcript import Turn
 
 COUNTS = ("num_speakers", "min_speakers", "max_speakers")
 VOICES = ("known_speakers", "return_embeddings")
