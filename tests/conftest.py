@@ -10,9 +10,7 @@ import pytest_socket
 from hypothesis import settings
 
 from asr_diarization.config import ModelSettings
-
-REPO = Path(__file__).parent.parent
-DATA = Path(__file__).parent / "data"
+from tests.support.paths import DATA, REPO
 
 settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("here")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).parents[2]
+from tests.support.paths import REPO
+
 ROOT_MODULES = ("handler", "config", "diarization_utils", "asr_diarization")
 
 LOADER = """

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from asr_diarization.cli.main import make_parser
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
+from tests.support.paths import REPO
 
-REPO = Path(__file__).parents[2]
 DOCUMENTS = [REPO / "README.md", *sorted(REPO.glob("docs/*.md")), REPO / "examples" / "README.md"]
 COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*python -m asr_diarization (.*)$", re.MULTILINE)
 

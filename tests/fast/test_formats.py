@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from fakes import say
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from asr_diarization.formats.subtitles import MAX_CUE_CHARACTERS, MAX_CUE_SECOND
 from asr_diarization.formats.text import to_conversation, to_text
 from asr_diarization.merging import assign_speakers
 from asr_diarization.transcript import Segment, Transcript, Turn, Word
+from tests.support.fakes import say
 
 TURNS = (Turn(0, 2.00049, "SPEAKER_00"), Turn(1.9, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite <well> & so on.", 2, 4), say("Bye!", 4, 5))

@@ -8,7 +8,6 @@ import json
 import logging
 
 import pytest
-from fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
 import handler
 from asr_diarization.errors import (
@@ -19,6 +18,7 @@ from asr_diarization.errors import (
     OutOfMemoryError,
 )
 from asr_diarization.transcript import Turn
+from tests.support.fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))

@@ -8,7 +8,6 @@ import wave
 
 import numpy as np
 import pytest
-from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import (
@@ -18,6 +17,14 @@ from asr_diarization.errors import (
     InvalidParameterError,
 )
 from asr_diarization.transcript import Turn
+from tests.support.fakes import (
+    ScriptedDiarizer,
+    ScriptedSpeech,
+    ScriptedTranscriber,
+    pipeline,
+    say,
+    wav,
+)
 
 TURNS = (Turn(0, 2, "SPEAKER_00"), Turn(2, 4, "SPEAKER_01"))
 SAID = (say("How are you?", 0, 2), say("Quite well.", 2, 4))

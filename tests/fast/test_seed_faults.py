@@ -12,7 +12,6 @@ import base64
 import json
 
 import pytest
-from fakes import ScriptedDiarizer, ScriptedSpeech, ScriptedTranscriber, pipeline, say, wav
 
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidRequestError, OutOfMemoryError
@@ -20,6 +19,14 @@ from asr_diarization.formats.json import to_json
 from asr_diarization.merging import assign_speakers, group_by_speaker
 from asr_diarization.payloads import parse_payload
 from asr_diarization.transcript import Turn
+from tests.support.fakes import (
+    ScriptedDiarizer,
+    ScriptedSpeech,
+    ScriptedTranscriber,
+    pipeline,
+    say,
+    wav,
+)
 
 
 def seed_turns(turns, sampling_rate=16000):

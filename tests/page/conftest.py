@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 import pytest_socket
-from driving import KEY, SPOKEN, WIDE, transcribe
 from playwright.sync_api import expect, sync_playwright
-from serving import serving
+
+from tests.support.driving import KEY, SPOKEN, WIDE, transcribe
+from tests.support.serving import serving
 
 expect.set_options(timeout=30_000)
 

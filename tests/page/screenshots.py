@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from driving import NARROW, transcribe
 from playwright.sync_api import expect
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+from tests.support.driving import NARROW, transcribe
+from tests.support.paths import REPO
+
+IMAGES = REPO / "docs" / "images"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from driving import DIALOGUE, NARROW, WIDE, at_time, expect_time, heights, transcribe
 from playwright.sync_api import expect
 
 from asr_diarization.server.events import event
+from tests.support.driving import DIALOGUE, NARROW, WIDE, at_time, expect_time, heights, transcribe
 
 STREAM = "text/event-stream"
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"

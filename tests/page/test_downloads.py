@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-from driving import DIALOGUE, downloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from asr_diarization.formats.json import to_json
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.server.error_responses import dumped
 from asr_diarization.transcript import Segment, Transcript, Turn, Word
+from tests.support.driving import DIALOGUE, downloaded
 
 FORMS = ("text", "srt", "vtt", "json", "rttm")
 WRITE = """async (answer) => {

@@ -8,10 +8,10 @@ import threading
 import time
 
 import httpx
-from driving import DIALOGUE, KEY, SPOKEN, heights, transcribe
 from playwright.sync_api import expect
 
 from asr_diarization.server.events import event
+from tests.support.driving import DIALOGUE, KEY, SPOKEN, heights, transcribe
 
 SAID = "going along slushy country roads"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from driving import (
+from playwright.sync_api import expect
+
+from tests.support.driving import (
     BUSY_MILLISECONDS,
     DIALOGUE,
     WIDE,
@@ -15,7 +17,6 @@ from driving import (
     heights,
     transcribe,
 )
-from playwright.sync_api import expect
 
 SENTENCE = "Why, it might have been in the workhouse."
 

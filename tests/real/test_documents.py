@@ -11,9 +11,13 @@ from typing import ClassVar
 
 import pytest
 import pytest_socket
-from example_programs import EXAMPLES, PROGRAMS, check_example, run_example
-from loopback_hub import Request, listening
-from test_server import KEY, REPO, serving
+
+from tests.support.example_programs import EXAMPLES, PROGRAMS, check_example, run_example
+from tests.support.loopback_hub import Request, listening
+from tests.support.paths import REPO
+from tests.support.serving import serving
+
+KEY = "a-key-of-this-test"
 
 
 @pytest.fixture(scope="module")

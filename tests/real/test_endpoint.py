@@ -8,7 +8,6 @@ import json
 from collections import Counter
 
 import pytest
-from texts import likeness, words
 
 from asr_diarization.cli.main import main
 from asr_diarization.errors import (
@@ -20,6 +19,7 @@ from asr_diarization.errors import (
     ModelLoadError,
 )
 from handler import EndpointHandler
+from tests.support.texts import likeness, words
 
 pytestmark = pytest.mark.real
 

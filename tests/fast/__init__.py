@@ -1,0 +1,1 @@
+"""Fakes and synthetic sound: no torch, no network, seconds."""

@@ -1,0 +1,44 @@
+"""How sure it is who said a segment."""
+
+from __future__ import annotations
+
+import pytest
+
+from asr_diarization.diarization.confidence import with_confidence
+from asr_diarization.transcript import Turn
+from tests.support.fakes import say
+
+SAID = say("a b c d", 0, 4).attributed("A")
+
+
+@pytest.mark.parametrize(
+    ("turns", "confidence", "overlap"),
+    [
+        ([(0, 4, "A")], 1.0, False),
+        ([(0, 2, "A")], 0.5, False),
+        ([(1, 2, "A"), (1.5, 4, "A")], 0.75, False),
+        ([(0, 4, "B")], 0.0, False),
+        ([(0, 2, "A"), (2, 4, "B")], 0.5, False),
+        ([(0, 4, "A"), (3, 9, "B")], 0.75, True),
+        ([(0, 4, "A"), (2, 4, "B"), (3, 4, "C")], 0.5, True),
+        ([(0, 4, "A"), (3.95, 9, "B")], 0.9875, False),
+        ([], 0.0, False),
+    ],
+)
+def test_turns_say_how_sure(turns, confidence, overlap):
+    (judged,) = with_confidence([SAID], [Turn(*turn) for turn in turns])
+    assert judged.confidence == pytest.approx(confidence)
+    assert judged.overlap == overlap
+    assert (judged.words, judged.text) == (SAID.words, SAID.text)
+
+
+def test_speakers_on_channels_take_nothing_from_each_other():
+    (judged,) = with_confidence([SAID], [Turn(0, 4, "A"), Turn(0, 4, "B")], apart=True)
+    assert (judged.confidence, judged.overlap) == (1.0, True)
+
+
+def test_nobody_is_as_before_and_no_time_has_no_share():
+    nobody = say("a", 0, 1)
+    assert with_confidence([nobody], [Turn(0, 1, "A")]) == (nobody,)
+    (judged,) = with_confidence([say("a", 1, 1).attributed("A")], [Turn(0, 1, "A")])
+    assert judged.confidence is None

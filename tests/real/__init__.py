@@ -1,0 +1,1 @@
+"""The local models on real recordings: offline, minutes."""

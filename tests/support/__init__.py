@@ -1,0 +1,1 @@
+"""What tests share: fakes, a stand-in hub, a server, and oracles."""
