@@ -3,6 +3,7 @@
 # server that results: no container engine is needed. MODELS=folder names the local models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+root=$PWD
 
 models=$(realpath "${MODELS:-models}")
 audio=$(realpath tests/data/formats/sample1.mp3)
@@ -12,17 +13,16 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
 install="pip install -r /tmp/requirements.txt -c /tmp/constraints.txt"
 grep -qF "$install" docker/Dockerfile || { echo "docker/Dockerfile does not say: $install" >&2; exit 1; }
+"${PYTHON:-python3}" scripts/requirements_of.py server > "$work/requirements.txt"
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check \
-    -r docker/requirements.txt -c docker/constraints.txt
+    -r "$work/requirements.txt" -c docker/constraints.txt
 "$work/venv/bin/pip" check
 
 # What is copied into /app, and nothing else.
+grep -qxF "COPY asr_diarization ./asr_diarization" docker/Dockerfile
 mkdir "$work/app"
-awk '$1 == "COPY" && $2 !~ /^--|^docker\// {print}' docker/Dockerfile | while read -r _ paths; do
-    read -r -a words <<<"$paths"
-    for path in "${words[@]:0:${#words[@]}-1}"; do cp -r "$path" "$work/app"; done
-done
+cp -r asr_diarization "$work/app"
 find "$work/app" -name __pycache__ -prune -exec rm -r {} +
 
 cd "$work/app"
@@ -42,4 +42,13 @@ curl -sSf -o "$work/wavesurfer" "$url/ui/vendor/wavesurfer/wavesurfer.esm.js"
 kill "$server"
 wait "$server" || true
 server=
+
+# The same environment with the package installed: its command works anywhere, beside any `config.py`.
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$root"
+mkdir "$work/elsewhere" && cd "$work/elsewhere"
+echo 'raise SystemExit("a foreign config.py was imported")' > config.py
+"$work/venv/bin/asr-diarization" --version
+env ASR_MODEL="$models/whisper-base" DIARIZATION_MODEL="$models/diarization" HF_HUB_OFFLINE=1 \
+    PYANNOTE_METRICS_ENABLED=0 "$work/venv/bin/asr-diarization" transcribe "$audio" \
+    | grep -om1 'going along slushy[^"]*'
 echo "the image's steps work; $(du -sh "$work/venv" | cut -f1) installed"

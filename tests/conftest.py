@@ -15,8 +15,20 @@ from tests.support.paths import DATA, REPO
 settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("here")
 
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["page"]  # make install-page
+
 # Nothing in here may ask a hub, and pyannote 4 must not report its use.
 os.environ.update(HF_HUB_OFFLINE="1", PYANNOTE_METRICS_ENABLED="0")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder; in the fast suite every warning is an error."""
+    for item in items:
+        layer = item.path.relative_to(REPO / "tests").parts[0]
+        if layer == "fast":
+            item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+        else:
+            item.add_marker(layer)
 
 
 @pytest.fixture(autouse=True)

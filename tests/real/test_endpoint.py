@@ -21,8 +21,6 @@ from asr_diarization.errors import (
 from handler import EndpointHandler
 from tests.support.texts import likeness, words
 
-pytestmark = pytest.mark.real
-
 KEYS = [
     *("text", "chunks", "speakers"),
     *("language", "duration", "words", "segments", "turns", "warnings", "stats"),

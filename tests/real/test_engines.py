@@ -28,8 +28,6 @@ from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
 from asr_diarization.whisper.alignment import first_frames
 from asr_diarization.whisper.features import LogMel
 
-pytestmark = pytest.mark.real
-
 CPU = torch.device("cpu")
 VERSION_3 = pyannote.audio.__version__.startswith("3.")
 

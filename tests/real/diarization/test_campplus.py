@@ -17,8 +17,6 @@ from asr_diarization.diarization.campplus_packing import FRAMES, GAP, STEP, pack
 from asr_diarization.diarization.fbank import FilterBanks, frame_count
 from asr_diarization.local_models.campplus_weights import _affine, _before, _rectify
 
-pytestmark = pytest.mark.real
-
 CHECKPOINT = Path("embedding", "pytorch_model.bin")
 
 SPEAKS = slice(8 * 16000, 11 * 16000)

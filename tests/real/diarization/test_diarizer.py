@@ -22,8 +22,6 @@ from asr_diarization.diarization.embeddings import (
 )
 from asr_diarization.diarization.pyannet import quicken_pyannet
 
-pytestmark = pytest.mark.real
-
 A, B = VOICES = np.eye(2, dtype=np.float32)
 
 

@@ -12,8 +12,6 @@ import pytest
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from tests.support.texts import likeness, words
 
-pytestmark = pytest.mark.real
-
 STEM = "dialogues/d1_1min_2spk"
 
 

@@ -26,8 +26,6 @@ from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_models import build, wheels
 
-pytestmark = pytest.mark.real
-
 WHISPERS = {"whisper-base": (51865, 512, 6), "whisper-tiny.en": (51864, 384, 4)}
 """Vocabulary, width and layers."""
 SAID = (

@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidRequestError
 from tests.support.paths import DATA
-
-pytestmark = pytest.mark.real
 
 # Small enough that damaged files which still decode hold next to no sound.
 HEADS = [path.read_bytes()[:3000] for path in sorted((DATA / "formats").glob("sample1.*"))]

@@ -11,8 +11,6 @@ from safetensors.torch import save_file
 
 from asr_diarization.whisper.checkpoint import SINGLE, load_weights, load_whisper
 
-pytestmark = pytest.mark.real
-
 CPU = torch.device("cpu")
 GENERATION = "generation_config.json"
 KNOWN_EARLY = ("suppress_tokens", "bos_token_id", "eos_token_id", "decoder_start_token_id")

@@ -24,8 +24,6 @@ from asr_diarization.whisper.decoding import BatchDecoder
 from asr_diarization.whisper.precision import FLOAT32, make_linear
 from tests.support.oracle import CPU, load, random_checkpoint
 
-pytestmark = pytest.mark.real
-
 # Full windows, a short one, several languages, overlapping and distant voices, next to no speech.
 WINDOWS = (
     ("dialogues/d1_1min_2spk.flac", 0, 30),

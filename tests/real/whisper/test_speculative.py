@@ -32,8 +32,6 @@ from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.scripted import ScriptedDrafter
 from tests.support.oracle import CPU, Both, load, random_checkpoint
 
-pytestmark = pytest.mark.real
-
 # Short ones, so that rows are many; they end at different times and speak three languages.
 PIECES = (
     ("dialogues/d1_1min_2spk.flac", 0, 7, "en"),

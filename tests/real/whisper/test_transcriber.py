@@ -19,8 +19,6 @@ from asr_diarization.whisper.transcriber import WhisperTranscriber, _unheard
 from tests.support.oracle import load
 from tests.support.texts import likeness, words
 
-pytestmark = pytest.mark.real
-
 RULES = WindowRules()
 DIALOGUE = "dialogues/d1_1min_2spk"
 
