@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.windows import Window
-from asr_diarization.config import InferenceConfig
+from asr_diarization.config import MAX_CPU_BATCH_SIZE, InferenceConfig
 from asr_diarization.devices import halve_batch_size, is_out_of_memory
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.protocols import OnProgress, Progress, ignore_progress
@@ -39,8 +39,6 @@ from asr_diarization.whisper.speculative import (
 MAX_PROMPT_TOKENS = 223
 """Half of Whisper's 448 positions, less one: the rest is for the transcript."""
 NO_TOKENS = Decoded((), ())
-MAX_CPU_BATCH_SIZE = 4
-"""A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
 MIN_REST_SECONDS = 3.0
 """If at least this much of a window follows its last word, it is decoded again from there ..."""
 MIN_PROGRESS_SECONDS = 1.0
