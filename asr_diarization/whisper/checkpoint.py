@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
@@ -101,46 +98,56 @@ def load_whisper(
             _generation_config(source, config, token),
             _tokenizer(source, token),
             _extractor(source, config, token),
-            load_weights(source, token),
+            load_weights(source, device, token),
         )
         return build_checkpoint(source, parts, device, chosen)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, error)) from error
 
 
-def load_weights(source: str, token: str | None = None) -> dict[str, Tensor]:
-    """Every tensor by its name in the whole model, in the type it is stored in, on the CPU.
+def load_weights(source: str, device: torch.device, token: str | None = None) -> Weights:
+    """Every tensor by its name in the whole model, in its stored type.
 
-    Importing transformers' Whisper and filling its modules takes longer than all else of a start,
-    and only the tensors are needed. What is not stored as safetensors is left to transformers.
+    accelerate reads safetensors files straight to the device. transformers' Whisper would take
+    longer than the rest of a start: its import, and modules that are not needed. It only loads
+    checkpoints without safetensors files.
 
     Args:
         source: hub id or directory.
+        device: where safetensors files are read to.
         token: for gated or private repositories.
 
     Raises:
         OSError: there is no such checkpoint, or it may not be read.
     """
-    weights = _stored(source, token)
+    weights = _read_tensors(source, device, token)
     is_bare = "encoder.conv1.weight" in weights
     return {PREFIX + name: t for name, t in weights.items()} if is_bare else weights
 
 
-def _stored(source: str, token: str | None) -> dict[str, Tensor]:
-    from transformers.utils import cached_file
+def _read_tensors(source: str, device: torch.device, token: str | None) -> Weights:
+    """Tensors by their stored names."""
+    from accelerate.utils import load_state_dict  # type: ignore[import-untyped]  # has no types
+    from transformers.utils.hub import get_checkpoint_shard_files
 
     if single := _find(source, SINGLE, token):
-        return dict(load_file(single))
-    if index := _find(source, INDEX, token):
-        shards = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
-        paths = [cached_file(source, shard, token=token) for shard in sorted(shards)]
-        return {name: tensor for path in paths for name, tensor in load_file(path).items()}
+        paths = [single]
+    elif index := _find(source, INDEX, token):
+        paths, _ = get_checkpoint_shard_files(source, index, token=token)
+    else:
+        return _read_pickled(source, token)
+    device_map = {"": str(device)}
+    return {name: t for path in paths for name, t in load_state_dict(path, device_map).items()}
+
+
+def _read_pickled(source: str, token: str | None) -> Weights:
+    """Tensors of a checkpoint without safetensors files, on the CPU."""
     from transformers import WhisperForConditionalGeneration
 
     model = WhisperForConditionalGeneration.from_pretrained(
         source, token=token, torch_dtype=torch.float32
     )
-    weights: dict[str, Tensor] = model.state_dict()
+    weights: Weights = model.state_dict()
     return weights
 
 
