@@ -1,4 +1,4 @@
-"""When memory runs out, less is tried, and whoever cannot do with less says so in our words."""
+"""When memory runs out, batches are halved; a caller reads one sentence if that is not enough."""
 
 import pytest
 
