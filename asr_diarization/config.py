@@ -29,6 +29,9 @@ from asr_diarization.errors import ModelLoadError
 
 MAX_SPEAKERS = 50
 MAX_KNOWN_SPEAKERS = 20
+DEFAULT_BATCH_SIZE = 24
+MAX_CPU_BATCH_SIZE = 4
+"""A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
 AUTOMATIC_NAME = re.compile(r"(SPEAKER|CHANNEL)_\d+")
 """Names that speakers are given who are not recognised."""
 
@@ -158,7 +161,7 @@ class InferenceConfig(BaseModel):
     """Code or name of the spoken language (`en`, `english`); detected when absent."""
     initial_prompt: Text = Field(default=None, max_length=2000)
     """Text the recording might continue: names and spellings in it are preferred."""
-    batch_size: Count = Field(default=24, ge=1, le=256)
+    batch_size: Count = Field(default=DEFAULT_BATCH_SIZE, ge=1, le=256)
     """Most windows decoded together; fewer on a CPU, and when memory runs out."""
     chunk_length_s: float = Field(default=20.0, ge=1, le=30)
     """Longest window in seconds, cut in silence; fuller ones are cheaper and lose more words."""

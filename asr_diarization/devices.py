@@ -1,4 +1,4 @@
-"""Which device computes, which number types it has, and what to do when its memory runs out."""
+"""Devices: their choice, their number types, and smaller batches when memory runs out."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-ALLOCATORS = ("out of memory", "allocate memory", "ALLOC_FAILED")
-"""In the words of torch's allocators (CUDA and MPS, CPU, cuDNN and cuBLAS), which mostly raise
+OUT_OF_MEMORY_TEXTS = ("out of memory", "allocate memory", "ALLOC_FAILED")
+"""From the messages of torch's allocators (CUDA and MPS, CPU, cuDNN and cuBLAS), which mostly raise
 plain `RuntimeError`."""
 
 
 def choose_device(setting: str) -> torch.device:
-    """The device a setting means; `auto` takes CUDA, then MPS, then the CPU.
+    """The device of a setting; `auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
-        ModelLoadError: the device is not there.
+        ModelLoadError: the device is not available.
     """
     import torch
 
@@ -33,7 +33,7 @@ def choose_device(setting: str) -> torch.device:
         "cpu": True,
     }
     if setting == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
+        return torch.device(next(kind for kind, is_there in available.items() if is_there))
     device = torch.device(setting)
     has_index = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
     if not (available[device.type] and has_index):
@@ -42,7 +42,7 @@ def choose_device(setting: str) -> torch.device:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (avx512_bf16 or amx); else it is slower."""
+    """Whether this processor has bfloat16 products (avx512_bf16 or amx); others emulate them."""
     import torch
 
     return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  no public name
@@ -56,27 +56,28 @@ def has_int8() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, and nobody has said so yet in this project's words."""
+    """Whether `error` is a library's error about memory, not one of this project's own."""
     if isinstance(error, AsrDiarizationError):
         return False
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
     return named or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATORS)
+        isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
     )
 
 
-def with_less(work: Callable[[int], T], size: int) -> T:
-    """`work(size)`; while memory runs out, begun again with half of the size, down to 1."""
+def fit_batch(work: Callable[[int], T], size: int) -> T:
+    """`work(size)`; when memory runs out, it starts again with half the batch size, down to 1."""
     while True:
         try:
             return work(size)
         except (MemoryError, RuntimeError) as error:
             if size == 1 or not is_out_of_memory(error):
                 raise
-            size = halved(size)
+            size = halve_batch_size(size)
 
 
-def halved(size: int) -> int:
-    """Half of how many did not fit, at least 1."""
-    logger.warning("out of memory with %d at once, trying %d", size, max(1, size // 2))
-    return max(1, size // 2)
+def halve_batch_size(size: int) -> int:
+    """Half of a batch size that did not fit, at least 1; logs a warning."""
+    half = max(1, size // 2)
+    logger.warning("out of memory with a batch size of %d, trying %d", size, half)
+    return half

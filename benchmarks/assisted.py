@@ -33,7 +33,7 @@ from asr_diarization.whisper.decoding import BatchDecoder, Drafter
 from asr_diarization.whisper.draft_policy import DraftPolicy
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
-    cache_maker,
+    cache_factory,
     check_assistant,
     share_encoder,
 )
@@ -197,7 +197,7 @@ class Bench:
         assert assistant is not None
         for encoded, waveforms in zip(source.batches, source.waveforms, strict=True):
             shared = encoded if assistant.encoder is self._model.encoder else None
-            make_cache = cache_maker(assistant, shared, waveforms)
+            make_cache = cache_factory(assistant, shared, waveforms)
             yield AssistantDrafter(assistant.decoder, make_cache, policy)
 
     def _decode(self, source: Source, drafters: Iterator[Drafter] | None) -> list[Decoded]:

@@ -41,17 +41,17 @@ class ScriptedDrafter:
         self._drafted_at = time.perf_counter()
         return drafted.to(rows.tokens.device)
 
-    def learn(self, rows: Rows, accepted: Tensor, judged: Tensor) -> None:  # noqa: ARG002
+    def update(self, rows: Rows, accepted: Tensor, verified: Tensor) -> None:  # noqa: ARG002
         """Tell the policy; guesses have cost nothing."""
-        looked = time.perf_counter() - self._drafted_at
-        self._policy.learn(accepted.tolist(), judged.tolist(), self._count, 0.0, looked)
+        seconds = time.perf_counter() - self._drafted_at
+        self._policy.update(accepted.tolist(), verified.tolist(), self._count, 0.0, seconds)
 
     def remove(self, row: int) -> None:
         """It asks the cache which window a row is."""
 
     def _guess(self, rows: Rows, row: int, count: int) -> list[int]:
         script = self._scripts[rows.cache.order[row]]
-        said = rows.tokens[row, int(rows.starts[row]) : int(rows.lengths[row])].tolist()
+        said = rows.tokens[row, int(rows.prefix_lengths[row]) : int(rows.lengths[row])].tolist()
         at = _place(script, said)
         right = (script[at : at + count] + [self._end] * count)[:count]
         return [t if self._random.random() < self._probability else _other(t) for t in right]

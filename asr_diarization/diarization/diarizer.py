@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from asr_diarization.config import InferenceConfig
-from asr_diarization.devices import with_less
+from asr_diarization.devices import fit_batch
 from asr_diarization.diarization.clustering import cluster, respect_given_numbers
 from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
 from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken
@@ -109,7 +109,7 @@ class PyannoteDiarizer:
             "sample_rate": SAMPLE_RATE,
             "uri": "-",
         }
-        segmentations = with_less(partial(self._segmented, file, on_progress), SEGMENTATION_BATCH)
+        segmentations = fit_batch(partial(self._segmented, file, on_progress), SEGMENTATION_BATCH)
         binary = _binarized(pipeline, segmentations)
         frames = pipeline._segmentation.model.receptive_field  # noqa: SLF001  no public name
         count = pipeline.speaker_count(binary, frames, warm_up=(0.0, 0.0))

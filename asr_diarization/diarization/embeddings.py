@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
-from asr_diarization.devices import with_less
+from asr_diarization.devices import fit_batch
 
 EMBED_EVERY = 3
 """One chunk in so many is embedded in any case."""
@@ -75,7 +75,7 @@ class LocalSpeakers:
         """
         waiting = np.flatnonzero(wanted.any(axis=1))
         while len(waiting):
-            embedded = with_less(partial(self._embed_some, waiting, wanted), EMBEDDING_BATCH)
+            embedded = fit_batch(partial(self._embed_some, waiting, wanted), EMBEDDING_BATCH)
             waiting = waiting[embedded:]
             on_chunks(embedded)
 

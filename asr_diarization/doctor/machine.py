@@ -23,6 +23,7 @@ LIBRARIES = {
     "safetensors": "safetensors",
     "torch": "torch",
     "transformers": "transformers",
+    "accelerate": "accelerate",
 }
 """What must be imported, by the names they are installed under."""
 

@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from asr_diarization.doctor.findings import Finding, bad, good
 
-NEEDED = ("torch", "transformers", "huggingface_hub", "numpy", "av", "silero-vad")
+NEEDED = ("torch", "transformers", "accelerate", "huggingface_hub", "numpy", "av", "silero-vad")
 NEEDED_FOR_SPEAKERS = ("torchaudio", "pyannote.audio")
 PICKY = ("torchaudio", "torchvision", "transformers", "pyannote.audio", "torchcodec")
 """Those whose own requirements pip may have broken since, with only a warning."""

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_models.ctranslate2 import ModelFile, read_model_file
-from asr_diarization.model_info.compatibility import MULTILINGUAL_VOCABULARY
+from asr_diarization.model_info.compatibility import is_multilingual
 
 MAX_TOKENS = 448
 TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
@@ -159,7 +159,7 @@ def generation_config(
         config: transformers' `config.json`.
         ids: of the special tokens.
     """
-    multilingual = config["vocab_size"] >= MULTILINGUAL_VOCABULARY
+    multilingual = is_multilingual(config["vocab_size"])
     common = {
         "alignment_heads": hints["alignment_heads"],
         "begin_suppress_tokens": hints["suppress_ids_begin"],

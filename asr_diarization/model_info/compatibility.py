@@ -9,7 +9,7 @@ from typing import Any
 from asr_diarization.errors import ModelLoadError
 
 MULTILINGUAL_VOCABULARY = 51865
-"""OpenAI's own criterion: smaller vocabularies are those of the English-only models."""
+"""Smaller vocabularies are those of the English-only models (OpenAI's own criterion)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,12 @@ class Fit:
 
 def fit_of_config(name: str, config: Mapping[str, Any], generation: Mapping[str, Any]) -> Fit:
     """From `config.json` and `generation_config.json`: no weights are needed."""
-    # Old generation configs do not say it; OpenAI's own criterion always works.
-    is_multilingual = generation.get(
-        "is_multilingual", config["vocab_size"] >= MULTILINGUAL_VOCABULARY
-    )
+    size = config["vocab_size"]
+    multilingual = is_multilingual(size, generation.get("is_multilingual"))
     return Fit(
         name,
-        vocabulary=config["vocab_size"],
-        languages=spelled_languages(is_multilingual=bool(is_multilingual)),
+        vocabulary=size,
+        languages=spelled_languages(is_multilingual=multilingual),
         special_tokens=tuple(
             generation.get(key)
             for key in ("decoder_start_token_id", "eos_token_id", "no_timestamps_token_id")
@@ -43,6 +41,16 @@ def fit_of_config(name: str, config: Mapping[str, Any], generation: Mapping[str,
         mel_bins=config["num_mel_bins"],
         positions=config["max_target_positions"],
     )
+
+
+def is_multilingual(vocabulary_size: int, stated: bool | None = None) -> bool:
+    """Whether a Whisper checkpoint knows more languages than English.
+
+    Args:
+        vocabulary_size: `vocab_size` of `config.json`.
+        stated: `is_multilingual` of the generation config, which old ones lack.
+    """
+    return vocabulary_size >= MULTILINGUAL_VOCABULARY if stated is None else bool(stated)
 
 
 def spelled_languages(*, is_multilingual: bool) -> str:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_diarization.config import DEFAULT_BATCH_SIZE, MAX_CPU_BATCH_SIZE
+
 GB = 10**9
 CPU_LIBRARIES, CUDA_LIBRARIES = int(1.1 * GB), int(0.6 * GB)
 """torch and its friends, before any weight."""
 CPU_DIARIZATION, CUDA_DIARIZATION = int(0.5 * GB), int(1.5 * GB)
-CPU_BATCH, CUDA_BATCH = 4, 24
-"""Windows decoded at once: see `transcribers` and `batch_size`."""
 CPU_BYTES, CUDA_BYTES = 6, 2
 """Bytes a parameter: float32 while loading and the copies made of it; float16."""
 FRAMES, POSITIONS = 1500, 448
@@ -40,8 +40,8 @@ class WhisperSize:
         number = 4 if on_cpu else 2
         cache = 2 * self.decoder_layers * self.width * (FRAMES + POSITIONS) * number
         if on_cpu:
-            return CPU_BYTES * self.parameters + CPU_BATCH * cache
-        return CUDA_BYTES * self.parameters + CUDA_BATCH * cache
+            return CPU_BYTES * self.parameters + MAX_CPU_BATCH_SIZE * cache
+        return CUDA_BYTES * self.parameters + DEFAULT_BATCH_SIZE * cache
 
 
 def needed_bytes(whispers: list[WhisperSize], *, diarization: bool, device: str) -> int:

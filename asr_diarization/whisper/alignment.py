@@ -1,9 +1,9 @@
-"""When each word was said: dynamic time warping over the decoder's cross-attention.
+"""Word times: dynamic time warping over the decoder's cross-attention.
 
-Some heads of Whisper's decoder look at the sound they are writing down ("alignment heads"). One
-pass over the finished tokens of all rows gives their attention; the cheapest monotonous path
-through it says at which frame each token begins (as in OpenAI's `timing.py`; Sakoe and Chiba 1978
-for the warping).
+Some heads of Whisper's decoder attend to the frames of the token they write ("alignment heads").
+One pass over the finished tokens of all rows gives their attention weights. The cheapest monotonous
+path through these gives the frame at which each token begins (as in OpenAI's `timing.py`; Sakoe and
+Chiba 1978 for the warping).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_diarization.whisper.caches import Cache
-from asr_diarization.whisper.model import Decoder, Watched
+from asr_diarization.whisper.model import Decoder, RecordedHeads
 
 FRAME_SECONDS = 0.02
 MEDIAN_FRAMES = 7
@@ -25,7 +25,7 @@ MEDIAN_FRAMES = 7
 
 
 @torch.inference_mode()
-def token_starts(  # noqa: PLR0913, PLR0917  what one pass of the decoder needs
+def token_starts(  # noqa: PLR0913, PLR0917  the inputs of one decoder pass
     decoder: Decoder,
     cache: Cache,
     prefixes: Sequence[Sequence[int]],
@@ -37,12 +37,12 @@ def token_starts(  # noqa: PLR0913, PLR0917  what one pass of the decoder needs
     """Seconds at which each token begins and the last one ends: len(text) + 1 for each row.
 
     Args:
-        decoder: the model that wrote the texts.
-        cache: of the same windows, rows in any order; its own part is overwritten.
+        decoder: the model that generated the texts.
+        cache: of the same windows, rows in any order; its self-attention is overwritten.
         prefixes: forced tokens before each text.
-        texts: text tokens, timestamps taken out.
+        texts: text tokens, without timestamps.
         end: id of the end token.
-        frames: how many frames of each window hold sound.
+        frames: how many frames of each window are no padding.
         heads: (layer, head) of the alignment heads.
     """
     rows = [[*prefixes[window], *texts[window], end] for window in cache.order]
@@ -50,27 +50,30 @@ def token_starts(  # noqa: PLR0913, PLR0917  what one pass of the decoder needs
     tokens = torch.full((len(rows), longest), end, device=decoder.device)
     for i, row in enumerate(rows):
         tokens[i, : len(row)] = torch.tensor(row, device=decoder.device)
-    watch = {layer: Watched([head for at, head in heads if at == layer]) for layer, _ in heads}
-    decoder(tokens, torch.zeros_like(tokens[:, 0]), cache, length=longest, watch=watch)
-    attention = torch.cat([w.attention for w in watch.values() if w.attention is not None], dim=1)
+    recorded = {
+        layer: RecordedHeads([head for other, head in heads if other == layer])
+        for layer, _ in heads
+    }
+    decoder(tokens, torch.zeros_like(tokens[:, 0]), cache, length=longest, recorded=recorded)
+    attention = torch.cat([r.weights for r in recorded.values() if r.weights is not None], dim=1)
     starts: list[Sequence[float]] = [[] for _ in texts]
     for i, window in enumerate(cache.order):
-        begin = len(prefixes[window]) - 1
-        end_of_text = begin + 1 + len(texts[window])
-        said = attention[i, :, begin:end_of_text, : max(1, frames[window])].float()
-        starts[window] = (first_frames(_cost(said)) * FRAME_SECONDS).tolist()
+        start_of_text = len(prefixes[window]) - 1
+        end_of_text = start_of_text + 1 + len(texts[window])
+        of_text = attention[i, :, start_of_text:end_of_text, : max(1, frames[window])].float()
+        starts[window] = (first_frames(_cost(of_text)) * FRAME_SECONDS).tolist()
     return starts
 
 
 def _cost(attention: Tensor) -> NDArray[np.float64]:
-    """(heads, tokens, frames) of attention to (tokens, frames) of cost: less where heads look."""
+    """(heads, tokens, frames) of attention weights to (tokens, frames) of cost."""
     deviation, mean = torch.std_mean(attention, dim=1, keepdim=True, unbiased=False)
-    normal = (attention - mean) / deviation.clamp(min=1e-9)
-    cost: NDArray[np.float64] = -_median(normal).mean(dim=0).cpu().double().numpy()
+    normalised = (attention - mean) / deviation.clamp(min=1e-9)
+    cost: NDArray[np.float64] = -_median_filter(normalised).mean(dim=0).cpu().double().numpy()
     return cost
 
 
-def _median(x: Tensor) -> Tensor:
+def _median_filter(x: Tensor) -> Tensor:
     """Median of every seven neighbours in the last dimension, mirrored at the ends."""
     half = MEDIAN_FRAMES // 2
     if x.shape[-1] <= half:

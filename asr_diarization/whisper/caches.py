@@ -1,4 +1,4 @@
-"""What the decoder remembers of each window: the encoder's output, and its own tokens."""
+"""The decoder's cache: keys and values of self-attention and of cross-attention."""
 
 from __future__ import annotations
 
@@ -9,36 +9,41 @@ import torch
 from torch import Tensor
 
 MAX_DRAFT = 8
-"""Most tokens guessed ahead; a cache has room for so many beyond its last position."""
+"""Most tokens drafted in one step; a cache has room for this many beyond its last position."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What one layer sees of the encoder's output."""
+class CrossAttention:
+    """Cross-attention keys and values of one layer."""
 
     keys: Tensor
     """(rows, heads, frames, head width)."""
     values: Tensor
     """Likewise."""
-    behind: Tensor | None
-    """(rows, 1, 1, frames), minus infinity behind a row's last frame; None if all are full."""
+    padding_mask: Tensor | None
+    """(rows, 1, 1, frames), minus infinity at padding; None if no row is padded."""
 
 
 class Cache:
-    """What the decoder remembers of a batch: its own keys and values, and the encoder's.
+    """Keys and values of a batch of windows.
 
     Attributes:
-        own: (layers, rows, positions, 2 x width), keys then values; only positions before a row's
-            own are meaningful, the rest is masked, so nothing needs to be cleared.
+        self_attention: (layers, rows, positions, 2 x width), keys then values. Positions from a
+            row's next one onwards are masked, so nothing needs to be cleared.
         order: which window of the batch each row holds; rows are swapped as they finish.
     """
 
     def __init__(
-        self, own: Tensor, keys: list[Tensor], values: list[Tensor], behind: Tensor | None
+        self,
+        self_attention: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+        padding_mask: Tensor | None,
     ) -> None:
-        """`keys` and `values` have a tensor for each layer; see `Sound`."""
-        self.own, self._keys, self._values, self._behind = own, keys, values, behind
-        self.order = list(range(own.shape[1]))
+        """`keys` and `values` have a tensor for each layer; see `CrossAttention`."""
+        self.self_attention = self_attention
+        self._keys, self._values, self._padding_mask = keys, values, padding_mask
+        self.order = list(range(self_attention.shape[1]))
 
     @property
     def rows(self) -> int:
@@ -47,20 +52,20 @@ class Cache:
 
     @property
     def positions(self) -> int:
-        """How many tokens fit in a row, guesses not counted."""
-        return int(self.own.shape[2]) - MAX_DRAFT
+        """How many tokens fit in a row, drafted ones not counted."""
+        return int(self.self_attention.shape[2]) - MAX_DRAFT
 
-    def sound(self, layer: int, rows: int) -> Sound:
-        """What a layer sees of the first rows' windows."""
-        behind = None if self._behind is None else self._behind[:rows]
-        return Sound(self._keys[layer][:rows], self._values[layer][:rows], behind)
+    def cross_attention(self, layer: int, rows: int) -> CrossAttention:
+        """Keys and values of one layer for the first rows."""
+        mask = None if self._padding_mask is None else self._padding_mask[:rows]
+        return CrossAttention(self._keys[layer][:rows], self._values[layer][:rows], mask)
 
     def swap_rows(self, a: int, b: int) -> None:
-        """Exchange two rows. Of their own keys and values only row b's move, to row a."""
+        """Exchange two rows. Of self-attention, row b is copied to row a and row a is lost."""
         if a == b:
             return
-        self.own[:, a] = self.own[:, b]
-        masks = () if self._behind is None else (self._behind,)
+        self.self_attention[:, a] = self.self_attention[:, b]
+        masks = () if self._padding_mask is None else (self._padding_mask,)
         for tensor in (*self._keys, *self._values, *masks):
             kept = tensor[a].clone()
             tensor[a] = tensor[b]
@@ -68,20 +73,21 @@ class Cache:
         self.order[a], self.order[b] = self.order[b], self.order[a]
 
     def select(self, windows: Sequence[int]) -> Cache:
-        """A cache of these windows only, in this order, as new."""
-        rows = torch.tensor([self.order.index(w) for w in windows], device=self.own.device)
+        """A new cache of these windows, in this order; its self-attention is empty."""
+        device = self.self_attention.device
+        rows = torch.tensor([self.order.index(w) for w in windows], device=device)
         return Cache(
-            torch.zeros_like(self.own[:, : len(windows)]),
+            torch.zeros_like(self.self_attention[:, : len(windows)]),
             [k[rows] for k in self._keys],
             [v[rows] for v in self._values],
-            None if self._behind is None else self._behind[rows],
+            None if self._padding_mask is None else self._padding_mask[rows],
         )
 
-    def look_at(self, window: int, first: int, last: int) -> Cache:
-        """A cache for one token about some of the encoder's frames of one window."""
+    def select_frames(self, window: int, first: int, last: int) -> Cache:
+        """A new cache of some frames of one window, with room for one token."""
         row = self.order.index(window)
         return Cache(
-            torch.zeros_like(self.own[:, :1, : 1 + MAX_DRAFT]),
+            torch.zeros_like(self.self_attention[:, :1, : 1 + MAX_DRAFT]),
             [k[row : row + 1, :, first:last] for k in self._keys],
             [v[row : row + 1, :, first:last] for v in self._values],
             None,

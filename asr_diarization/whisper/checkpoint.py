@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
@@ -19,22 +16,22 @@ from asr_diarization.errors import ModelLoadError
 from asr_diarization.whisper.features import LogMel, frames_of
 from asr_diarization.whisper.model import Decoder, Dimensions, Encoder, Weights
 from asr_diarization.whisper.precision import Precision, choose_precision
-from asr_diarization.whisper.vocabulary import Vocabulary
+from asr_diarization.whisper.vocabulary import Tokenizer, Vocabulary
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PREFIX = "model."
-"""Of names in `WhisperForConditionalGeneration`; a bare `WhisperModel` was saved without it."""
-SILENT_FRAMES = 400
-"""Frames of 20 ms heard behind the end of speech where 30 s are too dear (docs/performance.md)."""
+"""Of names in `WhisperForConditionalGeneration`; a bare `WhisperModel` is saved without it."""
+PADDING_FRAMES = 400
+"""Frames of 20 ms after the end of speech where 30 s cost too much (docs/performance.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What transformers knows of a Whisper model."""
+    """A Whisper model as transformers' classes describe it."""
 
     config: Any
     generation: Any
-    tokenizer: Any
+    tokenizer: Tokenizer
     extractor: Any
     weights: Weights
     """By their names in transformers."""
@@ -51,21 +48,21 @@ class Checkpoint:
     vocabulary: Vocabulary
     features: LogMel
     alignment_heads: tuple[tuple[int, int], ...]
-    """(layer, head) pairs whose attention follows the sound."""
+    """(layer, head) pairs whose cross-attention gives the word times."""
     encoder_fingerprint: str
     """Equal for checkpoints with the same encoder weights."""
 
     def encode(self, waveforms: Sequence[Waveform]) -> list[Tensor]:
-        """(frames, width) for each waveform of at most 30 s, with silence behind it.
+        """(frames, width) for each waveform of at most 30 s, padded with silence.
 
-        Whisper was trained on 30 s, and that is what an accelerator gets, all at once. On a CPU,
-        where the encoder is most of the work and a batch saves nothing, each waveform is encoded by
-        itself and eight seconds of silence must do.
+        Whisper was trained on 30 s. An accelerator encodes all waveforms together, each padded to
+        30 s. On a CPU the encoder is most of the work and a batch saves nothing: there each
+        waveform is encoded by itself, padded with eight seconds.
         """
-        most = self.size.max_frames
+        max_frames = self.size.max_frames
         if self.decoder.device.type != "cpu":
-            return list(self.encoder(self.features(waveforms, most)))
-        lengths = [min(most, frames_of(waveform) + SILENT_FRAMES) for waveform in waveforms]
+            return list(self.encoder(self.features(waveforms, max_frames)))
+        lengths = [min(max_frames, frames_of(waveform) + PADDING_FRAMES) for waveform in waveforms]
         return [
             self.encoder(self.features([waveform], frames))[0]
             for waveform, frames in zip(waveforms, lengths, strict=True)
@@ -84,11 +81,11 @@ def load_whisper(
         token: for gated or private repositories.
 
     Raises:
-        ModelLoadError: it is not there, not Whisper, or may not be read; the message says which.
+        ModelLoadError: it is missing, not Whisper, or may not be read; the message says which.
     """
     from transformers import AutoConfig
 
-    how = choose_precision(precision, device)
+    chosen = choose_precision(precision, device)
     try:
         config = AutoConfig.from_pretrained(source, token=token)
         if config.model_type != "whisper":
@@ -101,46 +98,56 @@ def load_whisper(
             _generation_config(source, config, token),
             _tokenizer(source, token),
             _extractor(source, config, token),
-            load_weights(source, token),
+            load_weights(source, device, token),
         )
-        return build_checkpoint(source, parts, device, how)
+        return build_checkpoint(source, parts, device, chosen)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, error)) from error
 
 
-def load_weights(source: str, token: str | None = None) -> dict[str, Tensor]:
-    """Every tensor by its name in the whole model, in the type it is stored in, on the CPU.
+def load_weights(source: str, device: torch.device, token: str | None = None) -> Weights:
+    """Every tensor by its name in the whole model, in its stored type.
 
-    Importing transformers' Whisper and filling its modules takes longer than all else of a start,
-    and only the tensors are needed. What is not stored as safetensors is left to transformers.
+    accelerate reads safetensors files straight to the device. transformers' Whisper would take
+    longer than the rest of a start: its import, and modules that are not needed. It only loads
+    checkpoints without safetensors files.
 
     Args:
         source: hub id or directory.
+        device: where safetensors files are read to.
         token: for gated or private repositories.
 
     Raises:
         OSError: there is no such checkpoint, or it may not be read.
     """
-    weights = _stored(source, token)
+    weights = _read_tensors(source, device, token)
     is_bare = "encoder.conv1.weight" in weights
     return {PREFIX + name: t for name, t in weights.items()} if is_bare else weights
 
 
-def _stored(source: str, token: str | None) -> dict[str, Tensor]:
-    from transformers.utils import cached_file
+def _read_tensors(source: str, device: torch.device, token: str | None) -> Weights:
+    """Tensors by their stored names."""
+    from accelerate.utils import load_state_dict  # type: ignore[import-untyped]  # has no types
+    from transformers.utils.hub import get_checkpoint_shard_files
 
     if single := _find(source, SINGLE, token):
-        return dict(load_file(single))
-    if index := _find(source, INDEX, token):
-        shards = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
-        paths = [cached_file(source, shard, token=token) for shard in sorted(shards)]
-        return {name: tensor for path in paths for name, tensor in load_file(path).items()}
+        paths = [single]
+    elif index := _find(source, INDEX, token):
+        paths, _ = get_checkpoint_shard_files(source, index, token=token)
+    else:
+        return _read_pickled(source, token)
+    device_map = {"": str(device)}
+    return {name: t for path in paths for name, t in load_state_dict(path, device_map).items()}
+
+
+def _read_pickled(source: str, token: str | None) -> Weights:
+    """Tensors of a checkpoint without safetensors files, on the CPU."""
     from transformers import WhisperForConditionalGeneration
 
     model = WhisperForConditionalGeneration.from_pretrained(
         source, token=token, torch_dtype=torch.float32
     )
-    weights: dict[str, Tensor] = model.state_dict()
+    weights: Weights = model.state_dict()
     return weights
 
 
@@ -150,12 +157,12 @@ def _find(source: str, name: str, token: str | None) -> str | None:
     try:
         path: str | None = cached_file(source, name, token=token)
     except OSError:
-        return None  # another file may be there; the last attempt says what is wrong
+        return None  # the checkpoint may have another file; the last attempt raises the error
     return path
 
 
 def _generation_config(source: str, config: Any, token: str | None) -> Any:
-    """The checkpoint's own; what its model config says of it where there is none."""
+    """The checkpoint's own; built from its model config if it has none."""
     from transformers import GenerationConfig
 
     try:
@@ -164,16 +171,18 @@ def _generation_config(source: str, config: Any, token: str | None) -> Any:
         return GenerationConfig.from_model_config(config)
 
 
-def _tokenizer(source: str, token: str | None) -> Any:
-    """The checkpoint's own; what transformers 5 writes, 4 reads from `tokenizer.json` alone."""
+def _tokenizer(source: str, token: str | None) -> Tokenizer:
+    """The checkpoint's own; transformers 4 reads the files of 5 from `tokenizer.json` alone."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.utils import cached_file
 
+    tokenizer: Tokenizer
     try:
-        return AutoTokenizer.from_pretrained(source, token=token)
-    except (AttributeError, ValueError):  # a list where a dictionary was; a class of another name
+        tokenizer = AutoTokenizer.from_pretrained(source, token=token)
+    except (AttributeError, ValueError):  # a list instead of a dictionary; another class name
         path = cached_file(source, "tokenizer.json", token=token)
-        return PreTrainedTokenizerFast(tokenizer_file=path)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=path)
+    return tokenizer
 
 
 def _extractor(source: str, config: Any, token: str | None) -> Any:
@@ -186,19 +195,21 @@ def _extractor(source: str, config: Any, token: str | None) -> Any:
         return WhisperFeatureExtractor(feature_size=config.num_mel_bins)
 
 
-def build_checkpoint(name: str, parts: Parts, device: torch.device, how: Precision) -> Checkpoint:
-    """A `Checkpoint` from transformers' parts of a Whisper model."""
+def build_checkpoint(
+    name: str, parts: Parts, device: torch.device, precision: Precision
+) -> Checkpoint:
+    """A `Checkpoint` from the parts that transformers loads."""
     size, weights = _dimensions(parts.config), parts.weights
-    named = getattr(parts.generation, "alignment_heads", None) or ()
-    # Distilled checkpoints may name their teacher's.
-    heads = [(layer, head) for layer, head in named if layer < size.decoder_layers]
+    listed = getattr(parts.generation, "alignment_heads", None) or ()
+    # Distilled checkpoints may list their teacher's heads.
+    heads = [(layer, head) for layer, head in listed if layer < size.decoder_layers]
     heads = heads or _upper_half_heads(size)
     return Checkpoint(
         name=name,
         size=size,
-        encoder=Encoder(weights, size, device, how),
-        decoder=Decoder(weights, size, device, how),
-        vocabulary=Vocabulary.load(parts.generation, parts.tokenizer),
+        encoder=Encoder(weights, size, device, precision),
+        decoder=Decoder(weights, size, device, precision),
+        vocabulary=Vocabulary.load(parts.generation, parts.tokenizer, size.vocabulary),
         features=LogMel(parts.extractor.mel_filters, device),
         alignment_heads=tuple((int(layer), int(head)) for layer, head in heads),
         encoder_fingerprint=_encoder_fingerprint(weights),
@@ -220,19 +231,19 @@ def _dimensions(config: Any) -> Dimensions:
 
 
 def _encoder_fingerprint(weights: Weights) -> str:
-    """A hash of some of every encoder tensor, rounded to float16, as checkpoints are published."""
+    """A hash of a sample of every encoder tensor, in float16, as many checkpoints are published."""
     digest = sha256()
     for name, tensor in sorted(weights.items()):
         if name.startswith("model.encoder."):
-            some = tensor.flatten()[:: max(1, tensor.numel() // 64)].to("cpu", torch.float16)
+            sample = tensor.flatten()[:: max(1, tensor.numel() // 64)].to("cpu", torch.float16)
             digest.update(
-                name.encode() + str(tuple(tensor.shape)).encode() + some.numpy().tobytes()
+                name.encode() + str(tuple(tensor.shape)).encode() + sample.numpy().tobytes()
             )
     return digest.hexdigest()
 
 
 def _upper_half_heads(size: Dimensions) -> list[tuple[int, int]]:
-    """Stand-in for checkpoints that do not name alignment heads, as OpenAI's code does it."""
+    """All heads of the upper layers: OpenAI's default for checkpoints without alignment heads."""
     layers = range(size.decoder_layers // 2, size.decoder_layers)
     return [(layer, head) for layer in layers for head in range(size.heads)]
 

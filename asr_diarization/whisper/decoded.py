@@ -1,4 +1,4 @@
-"""What one row of a batch has said, and whether it repeats itself."""
+"""The tokens that were decoded for one row of a batch, and how repetition in them is found."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LOOP_MIN_TOKENS = 24
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one row said."""
+    """Tokens of one row, with their log-probabilities."""
 
     tokens: tuple[int, ...]
     """Generated ids, timestamps included, without prefix and end."""
     log_probabilities: tuple[float, ...]
-    """Of each token, under the rules."""
+    """Of each token, under the timestamp rules; one more if the end was generated."""
     looped: bool = False
-    """Stopped because it repeated itself."""
+    """Whether decoding stopped because the tokens repeated themselves."""
 
     @property
     def mean_log_probability(self) -> float:
@@ -28,10 +28,10 @@ class Decoded:
         return sum(self.log_probabilities) / max(1, len(self.log_probabilities))
 
 
-def repetition(tokens: Sequence[int]) -> int:
-    """How many tokens at the end only repeat what stands before them; 0 when it is no loop.
+def repeated_tail(tokens: Sequence[int]) -> int:
+    """How many tokens at the end only repeat the tokens before them; 0 if there is no loop.
 
-    A loop is a phrase of up to 24 tokens said at least four times in a row, 24 tokens in all.
+    A loop is a phrase of up to 24 tokens, at least four times in a row, 24 tokens in all.
     """
     for period in range(1, LOOP_PERIOD_TOKENS + 1):
         needed = max(period * LOOP_REPEATS, LOOP_MIN_TOKENS)

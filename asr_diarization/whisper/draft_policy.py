@@ -1,4 +1,4 @@
-"""How many tokens an assistant should guess, decided by what guesses cost and bring."""
+"""The draft length: how many tokens an assistant should draft, by their cost and acceptance."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections.abc import Sequence
 from asr_diarization.whisper.caches import MAX_DRAFT
 
 FIRST_DRAFT = 3
-"""Tokens guessed while nothing is known yet."""
+"""Draft length before anything is measured."""
 WARM_UP_STEPS = 4
-"""Steps that guess and do not guess in turn, to learn what both cost."""
+"""Steps with and without a draft in turn, to measure the cost of both."""
 PROBE_STEPS = 64
-"""So many steps after giving up, one guess finds out whether it would pay now."""
+"""Steps after giving up until one draft tests whether drafting would pay now."""
 PROBE_BACKOFF = 4
-"""Each time it did not, the next one is so many times as far away: an assistant that has to hear a
-new batch first is no cheap thing to ask."""
+"""Each failed probe multiplies the distance to the next one: an assistant that has to encode a new
+batch first is expensive to ask."""
 PROBE_DRAFT = 2
-FORGETTING = 0.9
+DECAY = 0.9
 """Weight of the past at each step, in costs and in acceptance."""
 MIN_SPREAD = 1e-3
-"""After one length for long, the others are forgotten; the line then keeps its last slope."""
+"""Below this spread of draft lengths, the fitted line keeps its last slope."""
 
 
 class DraftPolicy:
-    """How many tokens to guess, by what guesses have been worth and have cost so far.
+    """Draft length of the next step, from the acceptance and the costs of the steps so far.
 
-    With acceptance a, a step that guesses k tokens says (1 - a^(k+1)) / (1 - a) on average
-    (Leviathan et al. 2023, equation 1) and takes k drafts and one look at k + 1 positions, whose
-    seconds are taken to grow linearly in k. The best k is the one with most tokens per second, 0
-    included.
+    With acceptance a, a step that drafts k tokens appends (1 - a^(k+1)) / (1 - a) on average
+    (Leviathan et al. 2023, equation 1). It costs k drafts and one verification of k + 1 positions,
+    whose seconds are modelled as linear in k. The best k has the most tokens per second; it may be
+    0.
     """
 
     def __init__(self) -> None:
         self.steps = self.row_steps = self.drafted = self.accepted = 0
-        self._right, self._wrong = 0.0, 0.0
+        self._accepts, self._rejections = 0.0, 0.0
         self._draft_seconds = 0.0
-        self._looks: tuple[float, ...] = (0.0,) * 5
+        self._verification_sums: tuple[float, ...] = (0.0,) * 5
         """Weighted sums of 1, k, k^2, seconds, k x seconds."""
         self._slope = 0.0
         self._next_probe, self._probe_distance = PROBE_STEPS, PROBE_STEPS
 
     def stats(self) -> dict[str, object]:
-        """What was done, JSON-ready."""
+        """What was drafted and accepted, JSON-ready."""
         row_steps = max(1, self.row_steps)
         return {
             "drafted": self.drafted,
@@ -52,7 +52,7 @@ class DraftPolicy:
         }
 
     def length(self) -> int:
-        """How many tokens to guess now."""
+        """How many tokens to draft now."""
         if self.steps < WARM_UP_STEPS:
             return 0 if self.steps % 2 else FIRST_DRAFT
         best = max(range(MAX_DRAFT + 1), key=self.tokens_per_second)
@@ -63,46 +63,47 @@ class DraftPolicy:
         return PROBE_DRAFT
 
     def tokens_per_second(self, length: int) -> float:
-        """What a row is expected to gain when `length` tokens are guessed."""
-        acceptance = min(0.999, (self._right + 0.5) / (self._right + self._wrong + 1.0))
+        """Expected tokens per second of one row with drafts of `length` tokens."""
+        acceptance = min(0.999, (self._accepts + 0.5) / (self._accepts + self._rejections + 1.0))
         tokens = (1 - acceptance ** (length + 1)) / (1 - acceptance)
-        return tokens / max(1e-9, length * self._draft_seconds + self._look_seconds(length))
+        return tokens / max(1e-9, length * self._draft_seconds + self._verify_seconds(length))
 
-    def learn(
+    def update(
         self,
         accepted: Sequence[int],
-        judged: Sequence[int],
+        verified: Sequence[int],
         drafted: int,
         draft_seconds: float,
-        look_seconds: float,
+        verify_seconds: float,
     ) -> None:
-        """What one step has shown.
+        """Count one step.
 
         Args:
-            accepted: how many of each row's guesses were right.
-            judged: of how many, those before the row's end.
-            drafted: how many were made for each row.
-            draft_seconds: what making them took.
-            look_seconds: what looking at them took.
+            accepted: how many draft tokens each row accepted.
+            verified: how many were compared: those before the row's end.
+            drafted: draft tokens made for each row.
+            draft_seconds: how long making them took.
+            verify_seconds: how long scoring them took.
         """
         self.steps += 1
         self.row_steps += len(accepted)
-        self.drafted += sum(judged)
+        self.drafted += sum(verified)
         self.accepted += sum(accepted)
         if drafted:
-            self._right = FORGETTING * self._right + sum(accepted) / len(accepted)
-            wrong = sum(map(operator.lt, accepted, judged)) / len(accepted)
-            self._wrong = FORGETTING * self._wrong + wrong
-            each = draft_seconds / drafted
-            known = self._draft_seconds or each
-            self._draft_seconds = FORGETTING * known + (1 - FORGETTING) * each
-        new = (1.0, drafted, drafted**2, look_seconds, drafted * look_seconds)
-        self._looks = tuple(FORGETTING * a + b for a, b in zip(self._looks, new, strict=True))
-        n, k, kk, s, ks = self._looks
+            self._accepts = DECAY * self._accepts + sum(accepted) / len(accepted)
+            rejections = sum(map(operator.lt, accepted, verified)) / len(accepted)
+            self._rejections = DECAY * self._rejections + rejections
+            per_token = draft_seconds / drafted
+            known = self._draft_seconds or per_token
+            self._draft_seconds = DECAY * known + (1 - DECAY) * per_token
+        new = (1.0, drafted, drafted**2, verify_seconds, drafted * verify_seconds)
+        sums = zip(self._verification_sums, new, strict=True)
+        self._verification_sums = tuple(DECAY * a + b for a, b in sums)
+        n, k, kk, s, ks = self._verification_sums
         if (spread := n * kk - k * k) > MIN_SPREAD:
             self._slope = max(0.0, (n * ks - k * s) / spread)
 
-    def _look_seconds(self, length: int) -> float:
-        """Least-squares line through what looks have taken; flat until two lengths are known."""
-        n, k, _, s, _ = self._looks
+    def _verify_seconds(self, length: int) -> float:
+        """Least-squares line through past verifications; flat until two lengths are measured."""
+        n, k, _, s, _ = self._verification_sums
         return max(1e-9, (s - self._slope * k) / max(n, 1e-9) + self._slope * length)

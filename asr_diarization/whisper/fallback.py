@@ -1,19 +1,54 @@
-"""When not to believe a window (thresholds of Radford et al. 2022, section 4.5), and what then."""
+"""The fallback of Whisper: windows that fail a check are decoded again at higher temperatures.
+
+Thresholds and temperatures are those of Radford et al. 2022, section 4.5.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from asr_diarization.whisper.decoded import Decoded, repetition
+from asr_diarization.whisper.decoded import Decoded, repeated_tail
 from asr_diarization.whisper.vocabulary import Vocabulary
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Tried in turn on rows that failed; greedy decoding comes before them."""
 MAX_COMPRESSION_RATIO = 2.4
-"""Text that zlib makes smaller than this repeats itself."""
+"""Text with a higher ratio repeats itself."""
 MIN_MEAN_LOG_PROBABILITY = -1.0
-MAX_NO_SPEECH = 0.6
+"""Tokens with a lower mean are not believed."""
+MAX_NO_SPEECH_PROBABILITY = 0.6
+"""Windows with a higher probability may be silence."""
+
+DecodeAgain = Callable[[Sequence[int], float], Sequence[Decoded]]
+"""Decodes some rows, by their numbers, at a temperature."""
+
+
+def with_fallback(
+    decoded: Sequence[Decoded],
+    is_silent: Sequence[bool],
+    vocabulary: Vocabulary,
+    decode_again: DecodeAgain,
+) -> list[Decoded]:
+    """`decoded`, with better attempts for the rows that need one.
+
+    A row is decoded again until an attempt passes the checks. If none does, the best attempt is
+    taken. Silent rows are not decoded again.
+    """
+    best = list(decoded)
+    for temperature in TEMPERATURES:
+        failed = [
+            row
+            for row, attempt in enumerate(best)
+            if not is_silent[row] and needs_fallback(attempt, vocabulary)
+        ]
+        if not failed:
+            break
+        for row, attempt in zip(failed, decode_again(failed, temperature), strict=True):
+            passes = not needs_fallback(attempt, vocabulary)
+            best[row] = attempt if passes else better(best[row], attempt)
+    return best
 
 
 def compression_ratio(text: str) -> float:
@@ -22,8 +57,8 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def is_failed(decoded: Decoded, vocabulary: Vocabulary) -> bool:
-    """Whether the text repeats itself or the model does not believe it."""
+def needs_fallback(decoded: Decoded, vocabulary: Vocabulary) -> bool:
+    """Whether the text repeats itself, or its tokens are improbable."""
     return (
         decoded.looped
         or compression_ratio(vocabulary.text(decoded.tokens)) > MAX_COMPRESSION_RATIO
@@ -31,21 +66,24 @@ def is_failed(decoded: Decoded, vocabulary: Vocabulary) -> bool:
     )
 
 
-def is_silence(decoded: Decoded, no_speech: float) -> bool:
-    """Whether the model heard no speech, and what it wrote does not convince either."""
-    return no_speech > MAX_NO_SPEECH and decoded.mean_log_probability < MIN_MEAN_LOG_PROBABILITY
+def is_silence(decoded: Decoded, no_speech_probability: float) -> bool:
+    """Whether speech is improbable in a window, and its tokens are improbable, too."""
+    return (
+        no_speech_probability > MAX_NO_SPEECH_PROBABILITY
+        and decoded.mean_log_probability < MIN_MEAN_LOG_PROBABILITY
+    )
 
 
 def better(a: Decoded, b: Decoded) -> Decoded:
-    """Of two attempts the one that does not loop, else the more probable; `a` on a tie."""
+    """The attempt that does not loop, else the more probable one; `a` on a tie."""
     if a.looped != b.looped:
         return b if a.looped else a
     return b if b.mean_log_probability > a.mean_log_probability else a
 
 
 def without_loop(decoded: Decoded) -> Decoded:
-    """`decoded` with a repetition at its end said once."""
-    extra = repetition(decoded.tokens)
+    """`decoded` with a phrase that is repeated at its end kept once."""
+    extra = repeated_tail(decoded.tokens)
     if not extra:
         return decoded
     kept = len(decoded.tokens) - extra

@@ -1,4 +1,4 @@
-"""Samples to the log-mel spectrogram Whisper was trained on."""
+"""The log-mel spectrogram: Whisper's input, computed from samples."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class LogMel:
 
 
 def frames_of(waveform: Waveform) -> int:
-    """How many encoder frames of 20 ms hold `waveform`."""
+    """The number of encoder frames of 20 ms that cover `waveform`."""
     return -(-len(waveform) // FRAME_SAMPLES)

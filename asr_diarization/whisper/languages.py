@@ -1,4 +1,4 @@
-"""Which language is spoken where, when nobody says."""
+"""The language of each window, when the request names none."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from operator import itemgetter
 from asr_diarization.audio.windows import Window
 
 MIN_PART_SECONDS = 3.0
-"""A language cannot be told from less, and nobody changes it more often."""
+"""Shorter speech is too short to detect its language; changes are rarer than this."""
 MIN_PAUSE_SECONDS = 0.3
-"""A language changes in a pause of at least so much."""
-MIN_SHARE_OF_OWN = 0.9
-"""A window keeps a language of its own only when it is this sure of it."""
-MIN_SHARE_OF_PART = 0.7
-"""Likewise a part of it; wrong only if the window's beginning and end are both surely heard as
-something they are not."""
+"""A window is cut only in pauses of at least this length."""
+MIN_WINDOW_PROBABILITY = 0.9
+"""A window's language differs from its recording's only with at least this probability."""
+MIN_PART_PROBABILITY = 0.7
+"""Likewise for the parts of a window. A window is cut wrongly only if both its beginning and its
+end are detected wrongly with this probability."""
 
 
 class LanguageAgreement:
-    """What each recording is mostly spoken in, by its windows heard so far."""
+    """Languages of the recordings, from the probabilities of all their windows so far."""
 
     def __init__(self) -> None:
         self._totals: dict[int, Counter[str]] = {}
@@ -30,53 +30,53 @@ class LanguageAgreement:
     def agree(
         self, windows: Sequence[Window], probabilities: Sequence[Mapping[str, float]]
     ) -> tuple[str, ...]:
-        """A language for each window: its recording's, unless it is known or sure of another.
+        """A language for each window: its own if that is known or certain, else its recording's.
 
-        A recording's language has the largest sum of probabilities; so one odd window does not
-        flip it, and a stretch that is clearly in another language keeps that.
+        A recording's language has the largest sum of probabilities. So one odd window does not
+        change it, and a window that is clearly in another language keeps that language.
         """
         totals = [self._totals.setdefault(id(w.waveform), Counter()) for w in windows]
-        for total, heard in zip(totals, probabilities, strict=True):
-            total.update(heard)
+        for total, of_window in zip(totals, probabilities, strict=True):
+            total.update(of_window)
         return tuple(
             window.language
-            or _sure_language(heard, MIN_SHARE_OF_OWN)
+            or _certain_language(of_window, MIN_WINDOW_PROBABILITY)
             or max(total, key=total.__getitem__)
-            for window, total, heard in zip(windows, totals, probabilities, strict=True)
+            for window, total, of_window in zip(windows, totals, probabilities, strict=True)
         )
 
 
 def split_by_language(
-    window: Window, listen: Callable[[float, float], Mapping[str, float]]
+    window: Window, detect: Callable[[float, float], Mapping[str, float]]
 ) -> tuple[Window, ...]:
-    """`window` cut where its language surely changes, into parts that know theirs; else itself.
+    """`window` cut where its language certainly changes, each part with its language; else itself.
 
-    `listen` gives the probabilities of the languages between two times of the recording. Only when
-    the beginning and the end surely differ is the rest listened to.
+    `detect` gives the probabilities of the languages between two times of the recording. It is
+    called for the middle of the window only if beginning and end certainly differ.
     """
     parts = _parts(window)
     if window.language is not None or len(parts) < 2:
         return (window,)
     first, last = (
-        _sure_language(listen(*part), MIN_SHARE_OF_PART) for part in (parts[0], parts[-1])
+        _certain_language(detect(*part), MIN_PART_PROBABILITY) for part in (parts[0], parts[-1])
     )
     if first is None or last is None or first == last:
         return (window,)
-    spoken, language = [(first, parts[0])], first
+    detected, language = [(first, parts[0])], first
     for part in parts[1:-1]:
-        language = _sure_language(listen(*part), MIN_SHARE_OF_PART) or language
-        spoken.append((language, part))
-    spoken.append((last, parts[-1]))
-    parts_in_one = []
-    for language, run in groupby(spoken, key=itemgetter(0)):
+        language = _certain_language(detect(*part), MIN_PART_PROBABILITY) or language
+        detected.append((language, part))
+    detected.append((last, parts[-1]))
+    merged = []
+    for language, run in groupby(detected, key=itemgetter(0)):
         times = [part for _, part in run]
         whole = window.part(times[0][0], times[-1][1])
-        parts_in_one.append(replace(whole, language=language))
-    return tuple(parts_in_one)
+        merged.append(replace(whole, language=language))
+    return tuple(merged)
 
 
 def _parts(window: Window) -> list[tuple[float, float]]:
-    """The window cut in its pauses, longest first, each part long enough to tell a language by."""
+    """The window cut in its longest pauses, into parts long enough to detect their language."""
     pauses = [(after.start - before.end, before.end) for before, after in pairwise(window.speech)]
     cuts = [window.start, window.end]
     for length, start in sorted(pauses, reverse=True):
@@ -87,6 +87,7 @@ def _parts(window: Window) -> list[tuple[float, float]]:
     return list(pairwise(sorted(cuts)))
 
 
-def _sure_language(probabilities: Mapping[str, float], share: float) -> str | None:
+def _certain_language(probabilities: Mapping[str, float], minimum: float) -> str | None:
+    """The most probable language; None if its probability is below `minimum`."""
     best = max(probabilities, key=probabilities.__getitem__)
-    return best if probabilities[best] >= share else None
+    return best if probabilities[best] >= minimum else None

@@ -1,10 +1,10 @@
-"""Which numbers the speech model computes with, and the matrix products in each of them.
+"""The number types that the speech model computes with, and the matrix products in each of them.
 
-On a CPU a decoder is as fast as its weights travel: int8 moves a quarter of float32's bytes. `int8`
-here means weights quantised once per output channel, activations per vector, sums in int32,
-everything between two products in float32 (FBGEMM). One scale for a whole call, as torch's dynamic
-linear has it, would let the loudest row of a batch drown the others. docs/performance.md has the
-measurements.
+The speed of a decoder on a CPU is that of its memory: int8 moves a quarter of float32's bytes.
+`int8` here means weights quantised once per output channel, activations per vector, sums in int32,
+and float32 between two products (FBGEMM). torch's dynamic linear has one scale for a whole call;
+there the row of a batch with the largest activations would leave the others few steps. The
+measurements are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch import Tensor
 from asr_diarization.devices import has_bfloat16, has_int8
 from asr_diarization.errors import ModelLoadError
 
-WEIGHT_LARGEST = 127
+MAX_WEIGHT = 127
 HAS_VNNI = bool(torch.cpu._is_vnni_supported())  # noqa: SLF001  no public name
-LARGEST, ZERO = (127, 128) if HAS_VNNI else (63, 64)
-"""Activations between -1 and 1 become bytes around `ZERO`. Processors without VNNI add pairs of
-products in 16 bits, which whole bytes would overflow: there half of one must do."""
+MAX_ACTIVATION, ZERO_POINT = (127, 128) if HAS_VNNI else (63, 64)
+"""Activations between -1 and 1 become bytes around `ZERO_POINT`. Processors without VNNI add pairs
+of products in 16 bits. Whole bytes would overflow there, so half of the range is used."""
 
 Linear = Callable[[Tensor], Tensor]
 """An affine map of the last dimension."""
@@ -32,26 +32,23 @@ Linear = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How to compute: the type between products, and whether the products themselves are int8."""
+    """Number types of encoder and decoder, and whether the decoder's products are int8."""
 
     name: str
     encoder: torch.dtype
     decoder: torch.dtype
-    cross_attention: torch.dtype
-    """Type the encoder's keys and values are kept in: the largest tensors while decoding."""
     int8: bool = False
-    """Whether the decoder's products are int8. Never the encoder's: that costs words
-    (docs/performance.md)."""
+    """The encoder's products are never int8: that costs words (docs/performance.md)."""
 
 
-FLOAT32 = Precision("float32", torch.float32, torch.float32, torch.float32)
-BFLOAT16 = Precision("bfloat16", torch.bfloat16, torch.bfloat16, torch.bfloat16)
-FLOAT16 = Precision("float16", torch.float16, torch.float16, torch.float16)
-INT8 = Precision("int8", torch.float32, torch.float32, torch.float32, int8=True)
+FLOAT32 = Precision("float32", torch.float32, torch.float32)
+BFLOAT16 = Precision("bfloat16", torch.bfloat16, torch.bfloat16)
+FLOAT16 = Precision("float16", torch.float16, torch.float16)
+INT8 = Precision("int8", torch.float32, torch.float32, int8=True)
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """What `setting` means on `device`; `auto` is the fastest that keeps the words.
+    """The precision of a setting on `device`; `auto` is the fastest that keeps the words.
 
     Raises:
         ModelLoadError: the device cannot compute like that.
@@ -79,17 +76,17 @@ def make_linear(weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype, int8
 
 
 def _int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    scales = (weight.abs().amax(dim=1) / WEIGHT_LARGEST).clamp(min=1e-12)
+    scales = (weight.abs().amax(dim=1) / MAX_WEIGHT).clamp(min=1e-12)
     zeros = torch.zeros(len(scales), dtype=torch.long)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch moves quantised tensors elsewhere one day
+        warnings.simplefilter("ignore")  # torch announces that quantised tensors will move
         quantised = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(quantised, None)
     multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
 
     def linear(x: Tensor) -> Tensor:
-        size = x.abs().amax(dim=-1, keepdim=True).clamp_(min=1e-9)
-        y: Tensor = multiply(x / size, 1 / LARGEST, ZERO, packed)
-        return y.mul_(size) if bias is None else torch.addcmul(bias, y, size)
+        scale = x.abs().amax(dim=-1, keepdim=True).clamp_(min=1e-9)
+        y: Tensor = multiply(x / scale, 1 / MAX_ACTIVATION, ZERO_POINT, packed)
+        return y.mul_(scale) if bias is None else torch.addcmul(bias, y, scale)
 
     return linear

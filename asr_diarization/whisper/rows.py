@@ -13,7 +13,7 @@ from asr_diarization.whisper.timestamp_rules import TimestampRules
 
 
 class Rows:
-    """The rows being decoded: tokens, positions and rule states, shrinking as rows finish.
+    """The unfinished rows: tokens, lengths and rule states.
 
     Row i of every tensor is row i of the cache, whose `order` says which window that is.
     """
@@ -24,15 +24,15 @@ class Rows:
         device, capacity = rules.device, cache.positions
         prefixes = [prefixes[window] for window in cache.order]
         self.rules, self.cache = rules, cache
-        self.starts = torch.tensor([len(p) for p in prefixes], device=device)
-        self.lengths = self.starts.clone()
+        self.prefix_lengths = torch.tensor([len(p) for p in prefixes], device=device)
+        self.lengths = self.prefix_lengths.clone()
         self.tokens = torch.zeros(
             len(prefixes), capacity + MAX_DRAFT + 1, dtype=torch.long, device=device
         )
         for row, prefix in enumerate(prefixes):
             self.tokens[row, : len(prefix)] = torch.tensor(prefix, device=device)
         self.log_probabilities = torch.zeros(self.tokens.shape, device=device)
-        self.state = rules.begin(len(prefixes))
+        self.rule_state = rules.initial_state(len(prefixes))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -42,7 +42,7 @@ class Rows:
         return self.tokens.gather(1, self.lengths.unsqueeze(1) - 1)
 
     def append(self, tokens: Tensor, log_probabilities: Tensor, counts: Tensor) -> Tensor:
-        """The first `counts[i]` of each row's new tokens, as far as there is room and no end.
+        """Append the first `counts[i]` tokens to row i, up to its end token, if there is room.
 
         Args:
             tokens: (rows, new).
@@ -50,25 +50,25 @@ class Rows:
             counts: (rows,), at least 1.
 
         Returns:
-            (rows,), how many were taken.
+            (rows,), how many were appended.
         """
         new = tokens.shape[1]
-        ended = (tokens == self.rules.end).long().cumsum(dim=1) - (tokens == self.rules.end).long()
-        before_end = (ended == 0).sum(dim=1)
-        counts = torch.minimum(counts, before_end).clamp(max=self.cache.positions - self.lengths)
-        places = self.lengths.unsqueeze(1) + torch.arange(new, device=tokens.device)
-        self.tokens.scatter_(1, places, tokens)  # what is not counted is overwritten next time
-        self.log_probabilities.scatter_(1, places, log_probabilities)
-        for place in range(new):
-            counted = place < counts
-            advanced = self.rules.advance(self.state, tokens[:, place])
-            self.state = self.state.where(counted, advanced)
+        is_end = (tokens == self.rules.end).long()
+        up_to_end = (is_end.cumsum(dim=1) - is_end == 0).sum(dim=1)
+        counts = torch.minimum(counts, up_to_end).clamp(max=self.cache.positions - self.lengths)
+        columns = self.lengths.unsqueeze(1) + torch.arange(new, device=tokens.device)
+        self.tokens.scatter_(1, columns, tokens)  # tokens beyond `counts` are overwritten later
+        self.log_probabilities.scatter_(1, columns, log_probabilities)
+        for column in range(new):
+            is_counted = column < counts
+            advanced = self.rules.advance(self.rule_state, tokens[:, column])
+            self.rule_state = self.rule_state.where(is_counted, advanced)
         self.lengths += counts
         return counts
 
-    def take(self, row: int, length: int, *, looped: bool) -> Decoded:
-        """The first `length` tokens that `row` has said."""
-        start = int(self.starts[row])
+    def result(self, row: int, length: int, *, looped: bool) -> Decoded:
+        """The first `length` tokens that were generated for `row`."""
+        start = int(self.prefix_lengths[row])
         tokens = self.tokens[row, start : start + length].tolist()
         log_probabilities = self.log_probabilities[row, start : start + length].tolist()
         if tokens and tokens[-1] == self.rules.end:
@@ -76,13 +76,13 @@ class Rows:
         return Decoded(tuple(tokens), tuple(log_probabilities), looped)
 
     def remove(self, row: int) -> None:
-        """Let the last row take the place of `row`, in the cache too."""
+        """Replace `row` by the last row, in the cache too."""
         last = len(self) - 1
         self.cache.swap_rows(row, last)
         order = list(range(last))
         if row != last:
             order[row] = last
         kept = torch.tensor(order, dtype=torch.long, device=self.tokens.device)
-        self.starts, self.lengths = self.starts[kept], self.lengths[kept]
+        self.prefix_lengths, self.lengths = self.prefix_lengths[kept], self.lengths[kept]
         self.tokens, self.log_probabilities = self.tokens[kept], self.log_probabilities[kept]
-        self.state = self.state[kept]
+        self.rule_state = self.rule_state[kept]

@@ -1,4 +1,4 @@
-"""Tokens and their times to segments and words, in times of the recording."""
+"""Segments and words of a window, built from its tokens and their times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asr_diarization.whisper.vocabulary import Vocabulary
 
 
 def text_tokens(decoded: Decoded, vocabulary: Vocabulary) -> list[int]:
-    """The tokens that spell text; timestamps and other marks left out."""
+    """The text tokens; timestamps and other special tokens are left out."""
     return [token for token in decoded.tokens if token < vocabulary.end]
 
 
@@ -23,25 +23,25 @@ def build_segments(
     vocabulary: Vocabulary,
     language: str | None,
 ) -> Iterator[Segment]:
-    """Segments of one window, where Whisper's timestamps end them.
+    """Segments of one window, in times of the recording; Whisper's timestamps separate them.
 
     Args:
-        window: says where its times lie in the recording.
-        decoded: what was said.
+        window: converts its times to those of the recording.
+        decoded: the window's tokens.
         starts: seconds in the window at which each text token begins and the last one ends.
-        vocabulary: spells tokens.
-        language: in which it is written.
+        vocabulary: converts tokens to text.
+        language: of the text.
     """
     position = 0
     for tokens, log_probabilities in _between_timestamps(decoded, vocabulary):
         words = []
         used = 0
         for text, ids in vocabulary.split_words(tokens, language):
-            chances = log_probabilities[used : used + len(ids)]
+            of_word = log_probabilities[used : used + len(ids)]
             used += len(ids)
             start, end = starts[position], starts[position + len(ids)]
             position += len(ids)
-            words.append(_word(window, text, start, end, chances))
+            words.append(_word(window, text, start, end, of_word))
         text = "".join(word.text for word in words).strip()
         if text:
             end = max(word.end for word in words)
@@ -51,24 +51,24 @@ def build_segments(
 def _word(
     window: Window, text: str, start: float, end: float, log_probabilities: Sequence[float]
 ) -> Word:
-    begin = window.to_recording(start)
-    begin, finish = window.to_speech(begin, max(begin, window.to_recording(end)))
+    start = window.to_recording(start)
+    start, end = window.to_speech(start, max(start, window.to_recording(end)))
     probability = math.exp(sum(log_probabilities) / len(log_probabilities))
-    return Word(text, begin, finish, min(1.0, probability))
+    return Word(text, start, end, min(1.0, probability))
 
 
 def _between_timestamps(
     decoded: Decoded, vocabulary: Vocabulary
 ) -> Iterator[tuple[list[int], list[float]]]:
-    """Runs of text tokens with their log-probabilities, as timestamps separate them."""
+    """Text tokens between two timestamps, with their log-probabilities."""
     tokens: list[int] = []
-    chances: list[float] = []
-    for token, chance in zip(decoded.tokens, decoded.log_probabilities, strict=False):
+    log_probabilities: list[float] = []
+    for token, log_probability in zip(decoded.tokens, decoded.log_probabilities, strict=False):
         if token < vocabulary.end:
             tokens.append(token)
-            chances.append(chance)
+            log_probabilities.append(log_probability)
         elif tokens:
-            yield tokens, chances
-            tokens, chances = [], []
+            yield tokens, log_probabilities
+            tokens, log_probabilities = [], []
     if tokens:
-        yield tokens, chances
+        yield tokens, log_probabilities

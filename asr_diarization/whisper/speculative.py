@@ -1,8 +1,8 @@
-"""Guessing ahead with an assistant: how, and when it pays.
+"""Speculative decoding with an assistant: which assistants fit, and the drafter.
 
-An assistant is a second, smaller Whisper with the same vocabulary. One that was distilled from the
-model (distil-whisper) shares its encoder and reads what the model has encoded; any other one has
-its own. Which it is, the weights say, not the name.
+An assistant is a second, smaller Whisper with the same vocabulary. An assistant that was distilled
+from the model (distil-whisper) shares its encoder and reuses the model's encoded windows; any other
+one encodes for itself. The weights decide which of the two it is, not the name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from asr_diarization.whisper.rows import Rows
 
 
 def check_assistant(model: Checkpoint, assistant: Checkpoint) -> None:
-    """Refuse an assistant that cannot guess for `model`.
+    """Refuse an assistant that cannot draft for `model`.
 
     Raises:
         ModelLoadError: vocabulary, language or features differ; the sentence names both.
@@ -33,7 +33,7 @@ def check_assistant(model: Checkpoint, assistant: Checkpoint) -> None:
 
 
 def share_encoder(model: Checkpoint, assistant: Checkpoint) -> Checkpoint:
-    """`assistant` reading what `model` encodes, if their encoders' weights are the same."""
+    """`assistant` with the encoder of `model`, if their encoders' weights are the same."""
     if assistant.encoder_fingerprint != model.encoder_fingerprint:
         return assistant
     return replace(assistant, encoder=model.encoder)
@@ -51,14 +51,14 @@ def _fit(checkpoint: Checkpoint) -> Fit:
     )
 
 
-def cache_maker(
+def cache_factory(
     assistant: Checkpoint, encoded: Sequence[Tensor] | None, waveforms: Sequence[Waveform]
 ) -> Callable[[Sequence[int]], Cache]:
-    """What makes an assistant's cache of some of a batch's windows.
+    """A function that makes an assistant's cache for some windows of a batch.
 
     Args:
-        assistant: the one that will guess.
-        encoded: the windows as it hears them; None if it has to encode them itself.
+        assistant: the model that will draft.
+        encoded: the windows as its encoder gives them; None if it has to encode them itself.
         waveforms: the windows.
     """
 
@@ -71,70 +71,75 @@ def cache_maker(
 
 
 class AssistantDrafter:
-    """Guesses with an assistant's decoder; one for each batch."""
+    """Drafts with an assistant's decoder; one for each batch."""
 
     def __init__(
         self, decoder: Decoder, make_cache: Callable[[Sequence[int]], Cache], policy: DraftPolicy
     ) -> None:
         """`make_cache` gives the assistant's cache of some of the batch's windows, in this order.
 
-        It is called when the first guess is wanted: one that has given up costs nothing.
+        It is called before the first draft: while nothing is drafted, nothing is encoded.
         """
         self._decoder, self._make_cache, self._policy = decoder, make_cache, policy
         self._cache: Cache | None = None
-        self._read = torch.zeros(0, dtype=torch.long, device=decoder.device)
+        self._cached_lengths = torch.zeros(0, dtype=torch.long, device=decoder.device)
         """How many of each row's tokens the cache holds."""
-        self._count, self._draft_seconds, self._drafted_at = 0, 0.0, 0.0
+        self._draft_length, self._draft_seconds, self._drafted_at = 0, 0.0, 0.0
 
     def draft(self, rows: Rows) -> Tensor:
         """The assistant's own greedy tokens, under the same rules: (rows, k)."""
-        self._count = self._policy.length()
-        if self._count and self._cache is None:
-            self._cache = self._listen(rows)
+        self._draft_length = self._policy.length()
+        if self._draft_length and self._cache is None:
+            self._cache = self._prefill(rows)
         began = time.perf_counter()
-        guesses = self._guess(rows, self._cache) if self._cache and self._count else rows.last()
+        if self._cache and self._draft_length:
+            drafted = self._decode(rows, self._cache)
+        else:
+            drafted = rows.last()[:, :0]
         self._drafted_at = time.perf_counter()
         self._draft_seconds = self._drafted_at - began
-        return guesses[:, : self._count]
+        return drafted
 
-    def learn(self, rows: Rows, accepted: Tensor, judged: Tensor) -> None:
-        """Tell the policy how the guesses went, and forget the wrong ones."""
+    def update(self, rows: Rows, accepted: Tensor, verified: Tensor) -> None:
+        """Report the draft's result to the policy; drop rejected tokens from the cache."""
         if self._cache is not None:
-            self._read = torch.minimum(self._read, rows.lengths - 1)
-        right, of = accepted.tolist(), judged.tolist()
-        look_seconds = time.perf_counter() - self._drafted_at
-        self._policy.learn(right, of, self._count, self._draft_seconds, look_seconds)
+            self._cached_lengths = torch.minimum(self._cached_lengths, rows.lengths - 1)
+        counts = accepted.tolist(), verified.tolist()
+        verify_seconds = time.perf_counter() - self._drafted_at
+        self._policy.update(*counts, self._draft_length, self._draft_seconds, verify_seconds)
 
     def remove(self, row: int) -> None:
-        """The last row takes the place of `row`."""
+        """Replace `row` by the last row."""
         if self._cache is not None:
-            last = len(self._read) - 1
+            last = len(self._cached_lengths) - 1
             self._cache.swap_rows(row, last)
-            self._read[row] = self._read[last]
-            self._read = self._read[:last]
+            self._cached_lengths[row] = self._cached_lengths[last]
+            self._cached_lengths = self._cached_lengths[:last]
 
-    def _listen(self, rows: Rows) -> Cache:
-        """A cache of the rows that are left, holding all that they have said."""
+    def _prefill(self, rows: Rows) -> Cache:
+        """A cache of the unfinished rows that holds all their tokens."""
         cache = self._make_cache(rows.cache.order[: len(rows)])
         longest = int(rows.lengths.max())
         self._decoder(
             rows.tokens[:, :longest], torch.zeros_like(rows.lengths), cache, length=longest
         )
-        self._read = rows.lengths.clone()
+        self._cached_lengths = rows.lengths.clone()
         return cache
 
-    def _guess(self, rows: Rows, cache: Cache) -> Tensor:
-        missed = int((rows.lengths - self._read).max().clamp(min=1))
-        back = torch.arange(min(missed, int(rows.lengths.min())), 0, -1, device=rows.tokens.device)
-        unread = rows.tokens.gather(1, rows.lengths.unsqueeze(1) - back)
-        guesses = unread[:, :0]
-        state = rows.state
-        for _ in range(self._count):
-            end = rows.lengths + guesses.shape[1]
-            hidden = self._decoder(unread, end - unread.shape[1], cache, length=int(end.max()))
-            scores = rows.rules.apply(self._decoder.scores(hidden[:, -1]), state)
-            unread = scores.argmax(dim=-1, keepdim=True)
-            state = rows.rules.advance(state, unread[:, 0])
-            guesses = torch.cat([guesses, unread], dim=1)
-        self._read = rows.lengths + self._count - 1
-        return guesses
+    def _decode(self, rows: Rows, cache: Cache) -> Tensor:
+        """Draft tokens, after the tokens that the cache does not hold yet."""
+        missing = int((rows.lengths - self._cached_lengths).max().clamp(min=1))
+        missing = min(missing, int(rows.lengths.min()))
+        distances = torch.arange(missing, 0, -1, device=rows.tokens.device)
+        tokens = rows.tokens.gather(1, rows.lengths.unsqueeze(1) - distances)
+        drafted = tokens[:, :0]
+        state = rows.rule_state
+        for _ in range(self._draft_length):
+            ends = rows.lengths + drafted.shape[1]
+            hidden = self._decoder(tokens, ends - tokens.shape[1], cache, length=int(ends.max()))
+            logits = rows.rules.apply(self._decoder.logits(hidden[:, -1]), state)
+            tokens = logits.argmax(dim=-1, keepdim=True)
+            state = rows.rules.advance(state, tokens[:, 0])
+            drafted = torch.cat([drafted, tokens], dim=1)
+        self._cached_lengths = rows.lengths + self._draft_length - 1
+        return drafted

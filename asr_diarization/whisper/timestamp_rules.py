@@ -1,8 +1,8 @@
-"""Which tokens Whisper may say next, for many rows at once.
+"""The timestamp rules: which tokens Whisper may generate next, for many rows at once.
 
 The rules of Radford et al. 2022 (section 2.3, as in OpenAI's and transformers' decoders): a
-transcript starts with a timestamp, timestamps come in pairs and never go back, and when all
-timestamps together are likelier than the likeliest text token, a timestamp it is.
+transcript starts with a timestamp; timestamps come in pairs and never go back; if all timestamps
+together are more probable than the most probable text token, the next token is a timestamp.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from asr_diarization.whisper.vocabulary import Vocabulary
 
-NEVER = float("-inf")
+MINUS_INFINITY = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """What the rules need to know of each row's tokens so far; all of shape (rows,)."""
+    """The facts about each row's tokens that the rules need; all of shape (rows,)."""
 
     count: Tensor
     """How many tokens were generated, prefix excluded."""
@@ -59,7 +59,7 @@ class TimestampRules:
         self._max_initial = vocabulary.max_initial_timestamp
         self._suppressed = torch.tensor(vocabulary.suppressed, device=device)
 
-    def begin(self, rows: int) -> RuleState:
+    def initial_state(self, rows: int) -> RuleState:
         """The state of `rows` rows that have generated nothing."""
         return RuleState(
             count=torch.zeros(rows, dtype=torch.long, device=self.device),
@@ -71,7 +71,7 @@ class TimestampRules:
         )
 
     def advance(self, state: RuleState, tokens: Tensor) -> RuleState:
-        """The state after each row has said its token; `tokens` has shape (rows,)."""
+        """The state after each row has generated its token; `tokens` has shape (rows,)."""
         is_timestamp = tokens >= self.first_timestamp
         return RuleState(
             count=state.count + 1,
@@ -80,28 +80,28 @@ class TimestampRules:
             latest=torch.where(is_timestamp, tokens, state.latest),
         )
 
-    def apply(self, scores: Tensor, state: RuleState) -> Tensor:
-        """Set what must not come next to minus infinity, in place.
+    def apply(self, logits: Tensor, state: RuleState) -> Tensor:
+        """Set the logits of forbidden tokens to minus infinity, in place.
 
         Args:
-            scores: (rows, vocabulary) logits, float32.
+            logits: (rows, vocabulary), float32.
             state: each row's own.
         """
-        scores.index_fill_(1, self._suppressed, NEVER)
-        text, timestamps = scores[:, : self.first_timestamp], scores[:, self.first_timestamp :]
-        at_begin = state.count == 0
-        closed = state.last_is_timestamp & state.previous_is_timestamp & ~at_begin
-        opened = state.last_is_timestamp & ~state.previous_is_timestamp
+        logits.index_fill_(1, self._suppressed, MINUS_INFINITY)
+        text, timestamps = logits[:, : self.first_timestamp], logits[:, self.first_timestamp :]
+        at_start = state.count == 0
+        after_pair = state.last_is_timestamp & state.previous_is_timestamp & ~at_start
+        after_single = state.last_is_timestamp & ~state.previous_is_timestamp
 
-        text.masked_fill_(at_begin.unsqueeze(1), NEVER)
-        text[:, : self.end].masked_fill_(opened.unsqueeze(1), NEVER)
-        earliest = torch.where(opened, state.latest, state.latest + 1) - self.first_timestamp
-        latest = torch.where(at_begin, self._max_initial, timestamps.shape[1])
-        steps = torch.arange(timestamps.shape[1], device=scores.device)
+        text.masked_fill_(at_start.unsqueeze(1), MINUS_INFINITY)
+        text[:, : self.end].masked_fill_(after_single.unsqueeze(1), MINUS_INFINITY)
+        earliest = torch.where(after_single, state.latest, state.latest + 1) - self.first_timestamp
+        latest = torch.where(at_start, self._max_initial, timestamps.shape[1])
+        steps = torch.arange(timestamps.shape[1], device=logits.device)
         outside = (steps < earliest.unsqueeze(1)) | (steps > latest.unsqueeze(1))
-        timestamps.masked_fill_(outside | closed.unsqueeze(1), NEVER)
+        timestamps.masked_fill_(outside | after_pair.unsqueeze(1), MINUS_INFINITY)
 
         # Both sides lack the same normaliser, so logits compare as log-probabilities would.
-        stamped = torch.logsumexp(timestamps, dim=1) > text.amax(dim=1)
-        text.masked_fill_(stamped.unsqueeze(1), NEVER)
-        return scores
+        timestamp_wins = torch.logsumexp(timestamps, dim=1) > text.amax(dim=1)
+        text.masked_fill_(timestamp_wins.unsqueeze(1), MINUS_INFINITY)
+        return logits

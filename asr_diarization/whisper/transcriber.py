@@ -1,4 +1,4 @@
-"""Whisper as a transcriber: speech windows in, segments with words out."""
+"""The transcriber: windows of speech in, segments with words out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.audio.windows import Window
-from asr_diarization.config import InferenceConfig
-from asr_diarization.devices import halved, is_out_of_memory
+from asr_diarization.config import MAX_CPU_BATCH_SIZE, InferenceConfig
+from asr_diarization.devices import halve_batch_size, is_out_of_memory
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.protocols import OnProgress, Progress, ignore_progress
 from asr_diarization.transcript import Segment, Transcription
@@ -22,52 +23,44 @@ from asr_diarization.whisper.alignment import FRAME_SECONDS, token_starts
 from asr_diarization.whisper.caches import Cache
 from asr_diarization.whisper.checkpoint import Checkpoint
 from asr_diarization.whisper.decoded import Decoded
-from asr_diarization.whisper.decoding import BatchDecoder, Opening
+from asr_diarization.whisper.decoding import BatchDecoder, Detection
 from asr_diarization.whisper.draft_policy import DraftPolicy
-from asr_diarization.whisper.fallback import (
-    TEMPERATURES,
-    better,
-    is_failed,
-    is_silence,
-    without_loop,
-)
+from asr_diarization.whisper.fallback import is_silence, with_fallback, without_loop
 from asr_diarization.whisper.features import frames_of
 from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
 from asr_diarization.whisper.segments import build_segments, text_tokens
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
-    cache_maker,
+    cache_factory,
     check_assistant,
     share_encoder,
 )
 
 MAX_PROMPT_TOKENS = 223
-"""Half of Whisper's 448 positions, less one: the rest is for the answer."""
-NOTHING = Decoded((), ())
-MAX_CPU_BATCH = 4
-"""A CPU gains nothing from more windows at once, and whoever waits sees progress."""
-MIN_UNHEARD_SECONDS = 3.0
-"""When so much of a window lies behind the last word, it is heard again from there ..."""
+"""Half of Whisper's 448 positions, less one: the rest is for the transcript."""
+NO_TOKENS = Decoded((), ())
+MIN_REST_SECONDS = 3.0
+"""If at least this much of a window follows its last word, it is decoded again from there ..."""
 MIN_PROGRESS_SECONDS = 1.0
-"""... if so much lies before it."""
+"""... provided that at least this much precedes it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was decoded in one window, and the language it was taken for."""
+class _Result:
+    """The tokens of one window, and its language."""
 
     decoded: Decoded
     language: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is wanted of all windows of one call, and what was learned from those already heard."""
+class _Job:
+    """One call of `transcribe`: its parameters, and what its windows have shown so far."""
 
     parameters: InferenceConfig
     languages: LanguageAgreement
     policy: DraftPolicy | None
-    """None: nothing is guessed ahead."""
+    """None: no speculative decoding."""
 
 
 class WhisperTranscriber:
@@ -84,8 +77,8 @@ class WhisperTranscriber:
 
         Args:
             checkpoint: the model.
-            assistant: another one, to guess ahead for it.
-            capture_steps: as the setting.
+            assistant: another one, for speculative decoding.
+            capture_steps: the setting of this name.
 
         Raises:
             ModelLoadError: the assistant does not fit the model.
@@ -100,11 +93,11 @@ class WhisperTranscriber:
         )
 
     def check(self, parameters: InferenceConfig) -> None:
-        """Refuse what this checkpoint cannot do, before any work is done.
+        """Refuse parameters that this checkpoint does not support, before any work is done.
 
         Raises:
-            InvalidParameterError: an unknown language, a translation by an English-only model, or a
-                prompt that is no plain text.
+            InvalidParameterError: the language is unknown, the model is English-only and cannot
+                translate, or the prompt is no plain text.
         """
         vocabulary = self._model.vocabulary
         if parameters.language is not None:
@@ -124,65 +117,71 @@ class WhisperTranscriber:
     ) -> Transcription:
         """The segments of each window, in times of its recording.
 
-        Windows may come from different recordings. What Whisper leaves unheard at the end of a
-        window is heard again by itself. When memory runs out, the batch is halved and the work goes
-        on; when not even one window at a time fits, whatever says so is raised.
+        Windows may come from different recordings. If Whisper stops before the end of a window, the
+        rest is decoded again by itself. When memory runs out, the batch size is halved; if not even
+        one window fits, the allocator's error is raised.
         """
         results: list[tuple[Segment, ...]] = [() for _ in windows]
-        waiting = deque(enumerate(windows))
+        queue = deque(enumerate(windows))
         is_cpu = self._model.decoder.device.type == "cpu"
-        size = min(parameters.batch_size, MAX_CPU_BATCH) if is_cpu else parameters.batch_size
+        size = min(parameters.batch_size, MAX_CPU_BATCH_SIZE) if is_cpu else parameters.batch_size
         policy = DraftPolicy() if parameters.assisted and self._assistant else None
-        request = Request(parameters, LanguageAgreement(), policy)
-        while waiting:
-            batch = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+        job = _Job(parameters, LanguageAgreement(), policy)
+        while queue:
+            batch = [queue.popleft() for _ in range(min(size, len(queue)))]
             try:
-                found, parts = self._transcribe_batch([w for _, w in batch], request)
+                found, parts = self._transcribe_batch([w for _, w in batch], job)
             except (MemoryError, RuntimeError) as error:
                 if len(batch) == 1 or not is_out_of_memory(error):
                     raise
-                size = halved(len(batch))
-                waiting.extendleft(reversed(batch))
+                size = halve_batch_size(len(batch))
+                queue.extendleft(reversed(batch))
                 continue
             again: list[tuple[int, Window]] = []
-            for (index, window), segments, own in zip(batch, found, parts, strict=True):
+            for (index, window), segments, own_parts in zip(batch, found, parts, strict=True):
                 results[index] += segments
-                rest = _unheard(window, segments)
-                again += [(index, part) for part in (own if len(own) > 1 else filter(None, [rest]))]
-            waiting.extendleft(reversed(again))  # so that who watches reads on where it broke off
-            heard = len(windows) - len({index for index, _ in waiting})
-            newly = tuple(segment for segments in found for segment in segments)
-            on_progress(Progress("transcribe", heard, len(windows), newly))
+                rest = _rest_to_decode(window, segments)
+                next_windows = own_parts if len(own_parts) > 1 else filter(None, [rest])
+                again += [(index, part) for part in next_windows]
+            queue.extendleft(reversed(again))  # progress then follows the order of the recording
+            done = len(windows) - len({index for index, _ in queue})
+            on_progress(Progress("transcribe", done, len(windows), tuple(chain(*found))))
         stats = {} if policy is None else {"speculative": policy.stats()}
-        in_order = (tuple(sorted(found, key=attrgetter("start"))) for found in results)
-        return Transcription(tuple(in_order), stats)
+        in_order = tuple(tuple(sorted(one, key=attrgetter("start"))) for one in results)
+        return Transcription(in_order, stats)
 
     @torch.inference_mode()
     def _transcribe_batch(
-        self, windows: Sequence[Window], request: Request
+        self, windows: Sequence[Window], job: _Job
     ) -> tuple[list[tuple[Segment, ...]], list[tuple[Window, ...]]]:
-        """Each window's segments; or its parts, where its language changes, to be heard apart."""
+        """Each window's segments, and its parts by language.
+
+        A window with several parts has no segments: its parts must be transcribed by themselves.
+        """
         waveforms = [window.samples() for window in windows]
         encoded = self._model.encode(waveforms)
         cache = self._model.decoder.new_cache(encoded)
-        parts = self._split_by_language(windows, cache, request.parameters)
-        policy = request.policy
+        parts = self._split_by_language(windows, cache, job.parameters)
+        policy = job.policy
         drafter = None if policy is None else self._drafter(waveforms, encoded, policy)
-        heard = self._decode(windows, cache, request, drafter)
-        task = request.parameters.task
-        starts = self._token_starts(cache, heard, waveforms, task)
+        results = self._decode(windows, cache, job, drafter)
+        task = job.parameters.task
+        starts = self._token_starts(cache, results, waveforms, task)
         segments = [
-            self._segments(window, one, times, task) if len(own) == 1 else ()
-            for window, one, times, own in zip(windows, heard, starts, parts, strict=True)
+            self._segments(window, result, times, task) if len(own_parts) == 1 else ()
+            for window, result, times, own_parts in zip(
+                windows, results, starts, parts, strict=True
+            )
         ]
         return segments, parts
 
     def _segments(
-        self, window: Window, heard: Heard, starts: Sequence[float], task: str
+        self, window: Window, result: _Result, starts: Sequence[float], task: str
     ) -> tuple[Segment, ...]:
-        written = "en" if task == "translate" else heard.language
-        built = build_segments(window, heard.decoded, starts, self._model.vocabulary, written)
-        return tuple(replace(segment, language=heard.language) for segment in built)
+        text_language = "en" if task == "translate" else result.language
+        vocabulary = self._model.vocabulary
+        built = build_segments(window, result.decoded, starts, vocabulary, text_language)
+        return tuple(replace(segment, language=result.language) for segment in built)
 
     def _split_by_language(
         self, windows: Sequence[Window], cache: Cache, parameters: InferenceConfig
@@ -190,17 +189,17 @@ class WhisperTranscriber:
         if parameters.language is not None or not self._model.vocabulary.is_multilingual:
             return [(window,) for window in windows]
         return [
-            split_by_language(window, partial(self._listen, cache, row, window))
+            split_by_language(window, partial(self._language_probabilities, cache, row, window))
             for row, window in enumerate(windows)
         ]
 
-    def _listen(
+    def _language_probabilities(
         self, cache: Cache, row: int, window: Window, start: float, end: float
     ) -> Mapping[str, float]:
         """The probabilities of the languages between two times of the recording."""
         first, last = (round(window.to_window(time) / FRAME_SECONDS) for time in (start, end))
-        opening: Opening = self._decoder.open(cache.look_at(row, first, last))[0]
-        return opening.language_probabilities
+        detection: Detection = self._decoder.detect(cache.select_frames(row, first, last))[0]
+        return detection.language_probabilities
 
     def _drafter(
         self, waveforms: Sequence[Waveform], encoded: Sequence[Tensor], policy: DraftPolicy
@@ -208,51 +207,47 @@ class WhisperTranscriber:
         assistant = self._assistant
         assert assistant is not None
         shared = encoded if assistant.encoder is self._model.encoder else None
-        make_cache = cache_maker(assistant, shared, waveforms)
+        make_cache = cache_factory(assistant, shared, waveforms)
         return AssistantDrafter(assistant.decoder, make_cache, policy)
 
     def _decode(
         self,
         windows: Sequence[Window],
         cache: Cache,
-        request: Request,
+        job: _Job,
         drafter: AssistantDrafter | None,
-    ) -> list[Heard]:
-        """What each window holds; rows that fail are decoded again at higher temperatures."""
+    ) -> list[_Result]:
+        """Tokens and language of each window, silent windows without tokens."""
         vocabulary = self._model.vocabulary
-        openings = self._decoder.open(cache)
-        languages = self._languages(windows, openings, request)
-        prompt, task = self._prompt(request.parameters), request.parameters.task
+        detections = self._decoder.detect(cache)
+        languages = self._languages(windows, detections, job)
+        prompt, task = self._prompt(job.parameters), job.parameters.task
         prefixes = [vocabulary.prefix(code, task, prompt) for code in languages]
-        decoded = self._decoder.decode(cache, prefixes, drafter=drafter)
-        silent = [is_silence(d, o.no_speech) for d, o in zip(decoded, openings, strict=True)]
-        for temperature in TEMPERATURES:
-            failed = [
-                row
-                for row, one in enumerate(decoded)
-                if not silent[row] and is_failed(one, vocabulary)
-            ]
-            if not failed:
-                break
-            retried = self._decoder.decode(
-                cache.select(failed), [prefixes[row] for row in failed], temperature
-            )
-            for row, one in zip(failed, retried, strict=True):
-                decoded[row] = one if not is_failed(one, vocabulary) else better(decoded[row], one)
+
+        def decode_again(rows: Sequence[int], temperature: float) -> list[Decoded]:
+            of_rows = [prefixes[row] for row in rows]
+            return self._decoder.decode(cache.select(rows), of_rows, temperature)
+
+        greedy = self._decoder.decode(cache, prefixes, drafter=drafter)
+        silent = [
+            is_silence(one, detection.no_speech_probability)
+            for one, detection in zip(greedy, detections, strict=True)
+        ]
+        decoded = with_fallback(greedy, silent, vocabulary, decode_again)
         return [
-            Heard(NOTHING if silence else without_loop(one), code)
-            for one, silence, code in zip(decoded, silent, languages, strict=True)
+            _Result(NO_TOKENS if is_silent else without_loop(one), code)
+            for one, is_silent, code in zip(decoded, silent, languages, strict=True)
         ]
 
     def _languages(
-        self, windows: Sequence[Window], openings: Sequence[Opening], request: Request
+        self, windows: Sequence[Window], detections: Sequence[Detection], job: _Job
     ) -> Sequence[str | None]:
-        vocabulary, language = self._model.vocabulary, request.parameters.language
+        vocabulary, language = self._model.vocabulary, job.parameters.language
         if not vocabulary.is_multilingual:
-            return ["en"] * len(openings)
+            return ["en"] * len(detections)
         if language is not None:
-            return [vocabulary.language_code(language)] * len(openings)
-        return request.languages.agree(windows, [o.language_probabilities for o in openings])
+            return [vocabulary.language_code(language)] * len(detections)
+        return job.languages.agree(windows, [d.language_probabilities for d in detections])
 
     def _prompt(self, parameters: InferenceConfig) -> list[int]:
         if parameters.initial_prompt is None:
@@ -260,16 +255,16 @@ class WhisperTranscriber:
         return self._model.vocabulary.encode_prompt(parameters.initial_prompt, MAX_PROMPT_TOKENS)
 
     def _token_starts(
-        self, cache: Cache, heard: Sequence[Heard], waveforms: Sequence[Waveform], task: str
+        self, cache: Cache, results: Sequence[_Result], waveforms: Sequence[Waveform], task: str
     ) -> list[Sequence[float]]:
         """When each window's text tokens begin, in seconds from the window's beginning."""
         model, vocabulary = self._model, self._model.vocabulary
         prefixes = [
-            [*vocabulary.prefix(one.language, task), vocabulary.no_timestamps] for one in heard
+            [*vocabulary.prefix(one.language, task), vocabulary.no_timestamps] for one in results
         ]
-        texts = [text_tokens(one.decoded, vocabulary) for one in heard]
+        texts = [text_tokens(one.decoded, vocabulary) for one in results]
         if not any(texts):
-            return [[] for _ in heard]
+            return [[] for _ in results]
         frames = [frames_of(waveform) for waveform in waveforms]
         starts: list[Sequence[float]] = token_starts(
             model.decoder, cache, prefixes, texts, vocabulary.end, frames, model.alignment_heads
@@ -277,11 +272,11 @@ class WhisperTranscriber:
         return starts
 
 
-def _unheard(window: Window, segments: Sequence[Segment]) -> Window | None:
-    """The rest of a window that Whisper stopped writing down early; None if it did not."""
+def _rest_to_decode(window: Window, segments: Sequence[Segment]) -> Window | None:
+    """The rest of a window after its last word; None if it is short, or if there are no words."""
     if not segments:
-        return None  # it heard no speech at all
+        return None
     rest = window.rest(segments[-1].end)
-    if rest is None or rest.duration < MIN_UNHEARD_SECONDS:
+    if rest is None or rest.duration < MIN_REST_SECONDS:
         return None
     return rest if rest.duration <= window.duration - MIN_PROGRESS_SECONDS else None

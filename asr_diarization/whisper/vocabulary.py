@@ -1,22 +1,36 @@
-"""Whisper's token ids: which ones steer the decoder, and what the others spell."""
+"""The vocabulary of a Whisper checkpoint: its special tokens, and the text of the others."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from asr_diarization.errors import InvalidParameterError
+from asr_diarization.model_info.compatibility import is_multilingual
 
 SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Written without spaces between words; there, each character counts as a word."""
-NO_TIMESTAMPS = "<|notimestamps|>"
-FIRST_MULTILINGUAL_NO_TIMESTAMPS = 50363
-"""Its id in the first multilingual vocabulary; English-only ones have one token less before it."""
 OPENING_PUNCTUATION = "\"'“¿([{-"
 CLOSING_PUNCTUATION = "\"'.。,，!！?？:：”)]}、"
+
+
+class Tokenizer(Protocol):
+    """The part of a transformers tokenizer that is used."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, list[int]]:
+        """Ids of a text, under `input_ids`."""
+        ...
+
+    def convert_tokens_to_ids(self, tokens: str) -> int:
+        """The id of a token."""
+        ...
+
+    def convert_ids_to_tokens(self, ids: int) -> str:
+        """The token of an id."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,14 +45,14 @@ class Vocabulary:
     tasks: Mapping[str, int]
     languages: Mapping[str, int]
     suppressed: tuple[int, ...]
-    """Never said. (Whisper's begin-suppressed tokens need no list: it begins with a timestamp.)"""
+    """Never generated. (Begin-suppressed tokens need no list: the first one is a timestamp.)"""
     max_initial_timestamp: int
     """Largest first timestamp, in steps of 20 ms."""
-    tokenizer: Any
+    tokenizer: Tokenizer
 
     @property
     def first_timestamp(self) -> int:
-        """`<|0.00|>`; from here on, every id is 20 ms later."""
+        """`<|0.00|>`; each id after it is 20 ms later."""
         return self.no_timestamps + 1
 
     @property
@@ -47,17 +61,21 @@ class Vocabulary:
         return bool(self.languages)
 
     @classmethod
-    def load(cls, generation_config: Any, tokenizer: Any) -> Vocabulary:
-        """From transformers' `GenerationConfig` of a Whisper checkpoint and its fast tokenizer.
+    def load(cls, generation_config: Any, tokenizer: Tokenizer, size: int) -> Vocabulary:
+        """The vocabulary of a checkpoint.
 
-        What an old or fine-tuned checkpoint's configuration does not say, the tokenizer's ids do.
+        Old and fine-tuned checkpoints may lack some fields of the generation config; these are read
+        from the tokenizer.
+
+        Args:
+            generation_config: transformers' `GenerationConfig`.
+            tokenizer: transformers' fast tokenizer.
+            size: `vocab_size` of the model's config.
         """
-        config = generation_config
-        id_of: Callable[[str], int] = tokenizer.convert_tokens_to_ids
-        no_timestamps = getattr(config, "no_timestamps_token_id", None) or id_of(NO_TIMESTAMPS)
-        is_multilingual = getattr(config, "is_multilingual", None)
-        if is_multilingual is None:
-            is_multilingual = no_timestamps >= FIRST_MULTILINGUAL_NO_TIMESTAMPS
+        config, id_of = generation_config, tokenizer.convert_tokens_to_ids
+        no_timestamps = getattr(config, "no_timestamps_token_id", None)
+        no_timestamps = no_timestamps or id_of("<|notimestamps|>")
+        multilingual = is_multilingual(size, getattr(config, "is_multilingual", None))
         start = config.decoder_start_token_id or id_of("<|startoftranscript|>")
         end = config.eos_token_id or id_of("<|endoftext|>")
         languages = getattr(config, "lang_to_id", None)
@@ -73,8 +91,8 @@ class Vocabulary:
             previous=no_timestamps - 2,
             no_speech=no_timestamps - 1,
             no_timestamps=no_timestamps,
-            tasks=dict(tasks) if is_multilingual else {},
-            languages={k.strip("<|>"): v for k, v in languages.items()} if is_multilingual else {},
+            tasks=dict(tasks) if multilingual else {},
+            languages={k.strip("<|>"): v for k, v in languages.items()} if multilingual else {},
             suppressed=(*(config.suppress_tokens or ()), no_timestamps),
             max_initial_timestamp=getattr(config, "max_initial_timestamp_index", None) or 50,
             tokenizer=tokenizer,
@@ -100,7 +118,7 @@ class Vocabulary:
         return code
 
     def prefix(self, language: str | None, task: str, prompt: Sequence[int] = ()) -> list[int]:
-        """The forced tokens before the first free one: prompt, start, language, task."""
+        """The forced tokens of a window: prompt, start, language, task."""
         head = [self.previous, *prompt] if prompt else []
         if not self.is_multilingual:
             return [*head, self.start]
@@ -110,19 +128,20 @@ class Vocabulary:
         """Token ids of a prompt, the last `limit` of them.
 
         Raises:
-            InvalidParameterError: it holds marks that steer the decoder, such as `<|en|>`.
+            InvalidParameterError: it holds special tokens, such as `<|en|>`.
         """
         ids = list(self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"])
-        if marks := [token for token in ids if token >= self.end]:
-            mark = self.tokenizer.convert_ids_to_tokens(marks[0])
+        if special := [token for token in ids if token >= self.end]:
+            first = self.tokenizer.convert_ids_to_tokens(special[0])
             raise InvalidParameterError(
-                f"initial_prompt must be plain text; it holds {mark!r}, which steers the decoder"
+                f"initial_prompt must be plain text; it holds {first!r}, a special token of Whisper"
             )
         return ids[-limit:]
 
     def text(self, tokens: Iterable[int]) -> str:
-        """What text tokens spell; anything from the end token upwards is left out."""
-        return self._spell([token for token in tokens if token < self.end])
+        """The text of text tokens; ids from the end token upwards are left out."""
+        spelled = b"".join(self._bytes(token) for token in tokens if token < self.end)
+        return spelled.decode(errors="replace")
 
     def split_words(
         self, tokens: Sequence[int], language: str | None
@@ -144,7 +163,7 @@ class Vocabulary:
         return _merge_punctuation(words)
 
     def _split_characters(self, tokens: Sequence[int]) -> list[tuple[str, list[int]]]:
-        """Smallest groups of tokens that spell whole characters."""
+        """The smallest groups of tokens that are whole characters."""
         groups: list[tuple[str, list[int]]] = []
         pending = b""
         ids: list[int] = []
@@ -160,15 +179,12 @@ class Vocabulary:
             groups.append((pending.decode(errors="replace"), ids))
         return groups
 
-    def _spell(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self._bytes, tokens)).decode(errors="replace")
-
     def _bytes(self, token: int) -> bytes:
         return bytes(self._byte_of[c] for c in self.tokenizer.convert_ids_to_tokens(token))
 
     @cached_property
     def _byte_of(self) -> dict[str, int]:
-        """GPT-2's byte alphabet, backwards: printable bytes stand for themselves."""
+        """The byte of each character of GPT-2's alphabet; printable bytes are themselves."""
         printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
         others = [byte for byte in range(256) if byte not in printable]
         shifted = {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -176,7 +192,7 @@ class Vocabulary:
 
 
 def _merge_punctuation(words: list[tuple[str, list[int]]]) -> list[tuple[str, list[int]]]:
-    """Opening marks join the word behind them, closing marks the word before."""
+    """Opening punctuation joins the word after it, closing punctuation the word before it."""
     merged: list[tuple[str, list[int]]] = []
     opening: tuple[str, list[int]] = ("", [])
     for text, ids in words:

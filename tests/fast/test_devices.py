@@ -1,8 +1,8 @@
-"""When memory runs out, less is tried, and whoever cannot do with less says so in our words."""
+"""When memory runs out, batches are halved; a caller reads one sentence if that is not enough."""
 
 import pytest
 
-from asr_diarization.devices import is_out_of_memory, with_less
+from asr_diarization.devices import fit_batch, is_out_of_memory
 from asr_diarization.errors import CancelledError, OutOfMemoryError
 from tests.support.fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, say, wav
 
@@ -45,14 +45,14 @@ def too_much(most, tried):
 
 def test_half_is_tried_until_it_fits():
     tried = []
-    assert with_less(too_much(5, tried), 24) == "3 fit"
+    assert fit_batch(too_much(5, tried), 24) == "3 fit"
     assert tried == [24, 12, 6, 3]
 
 
 def test_one_that_does_not_fit_is_the_end():
     tried = []
     with pytest.raises(MemoryError):
-        with_less(too_much(0, tried), 4)
+        fit_batch(too_much(0, tried), 4)
     assert tried == [4, 2, 1]
 
 
@@ -64,7 +64,7 @@ def test_other_errors_are_not_tried_again():
         raise RuntimeError("the sizes of tensors must match")
 
     with pytest.raises(RuntimeError, match="sizes"):
-        with_less(work, 8)
+        fit_batch(work, 8)
     assert tried == [8]
 
 

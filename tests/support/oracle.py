@@ -1,4 +1,4 @@
-"""A Whisper in transformers and here at once; what transformers says is what must come out."""
+"""The oracle: a Whisper checkpoint in transformers and in this project, for the same input."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ GOOD = {
     "torch": "2.5.1",
     "torchaudio": "2.5.1",
     "transformers": "4.51.3",
+    "accelerate": "1.6.0",
     "huggingface_hub": "0.30.2",
     "numpy": "1.26.4",
     "av": "18.1.0",

@@ -1,4 +1,4 @@
-"""Which language is spoken where: one odd window flips nothing, a real change is kept."""
+"""The language of each window: one odd window changes nothing, a real change is kept."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def window(*speech, waveform=SILENCE):
     return Window(waveform, (Stretch(spoken[0].start, spoken[-1].end),), spoken)
 
 
-def listen_to(*heard):
-    """A listener to (start, end, probabilities), by the middle of what it is asked for."""
+def detector_of(*spoken):
+    """A detector of (start, end, probabilities), by the middle of the times it is called with."""
     asked = []
 
-    def listen(start, end):
+    def detect(start, end):
         asked.append((start, end))
         middle = (start + end) / 2
-        return next(p for first, last, p in heard if first <= middle < last)
+        return next(p for first, last, p in spoken if first <= middle < last)
 
-    return listen, asked
+    return detect, asked
 
 
 class TestAgreement:
@@ -66,36 +66,36 @@ class TestAgreement:
 class TestSplit:
     def test_a_window_of_two_languages_is_cut_in_the_pause(self):
         mixed = window((0, 6), (7, 13), (14, 20))
-        listen, _ = listen_to((0, 13.5, ENGLISH), (13.5, 20, SPANISH))
-        first, second = split_by_language(mixed, listen)
+        detect, _ = detector_of((0, 13.5, ENGLISH), (13.5, 20, SPANISH))
+        first, second = split_by_language(mixed, detect)
         assert (first.start, first.end, second.start, second.end) == (0, 13.5, 13.5, 20)
         assert (first.language, second.language) == ("en", "es")
-        assert split_by_language(second, listen_to()[0]) == (second,)
+        assert split_by_language(second, detector_of()[0]) == (second,)
 
     @pytest.mark.parametrize("ends", [(ENGLISH, ENGLISH), (ENGLISH, UNSURE), (UNSURE, UNSURE)])
     def test_unless_both_ends_are_sure_and_differ_it_stays_whole(self, ends):
         whole = window((0, 6), (7, 13), (14, 20))
-        listen, asked = listen_to((0, 10, ends[0]), (10, 20, ends[1]))
-        assert split_by_language(whole, listen) == (whole,)
+        detect, asked = detector_of((0, 10, ends[0]), (10, 20, ends[1]))
+        assert split_by_language(whole, detect) == (whole,)
         assert len(asked) == 2
 
     def test_an_unsure_part_goes_with_the_one_before(self):
         mixed = window((0, 6), (7, 13), (14, 20))
-        listen, _ = listen_to((0, 6.5, ENGLISH), (6.5, 13.5, UNSURE), (13.5, 20, SPANISH))
-        assert [part.end for part in split_by_language(mixed, listen)] == [13.5, 20]
+        detect, _ = detector_of((0, 6.5, ENGLISH), (6.5, 13.5, UNSURE), (13.5, 20, SPANISH))
+        assert [part.end for part in split_by_language(mixed, detect)] == [13.5, 20]
 
     @pytest.mark.parametrize("speech", [[(0, 6)], [(0, 2), (3, 6)], [(0, 6), (6.2, 12)]])
     def test_nobody_listens_where_there_is_nothing_to_cut(self, speech):
         whole = window(*speech)
-        listen, asked = listen_to()
-        assert split_by_language(whole, listen) == (whole,)
+        detect, asked = detector_of()
+        assert split_by_language(whole, detect) == (whole,)
         assert asked == []
 
     def test_parts_lie_between_what_is_left_out_of_a_long_pause(self):
         mixed = Window(
             SILENCE, (Stretch(0, 6.5), Stretch(19.5, 26)), (Stretch(0, 6), Stretch(20, 26))
         )
-        listen, asked = listen_to((0, 13, ENGLISH), (13, 26, SPANISH))
-        parts = split_by_language(mixed, listen)
+        detect, asked = detector_of((0, 13, ENGLISH), (13, 26, SPANISH))
+        parts = split_by_language(mixed, detect)
         assert [part.stretches for part in parts] == [(Stretch(0, 6.5),), (Stretch(19.5, 26),)]
         assert [mixed.to_window(time) for time in asked[0]] == [0, 6.5]

@@ -177,7 +177,9 @@ def doctor(local_models, code: str, **variables: str) -> tuple[int, dict[str, ob
     return ended.returncode, json.loads(ended.stdout)
 
 
-@pytest.mark.parametrize("name", ["av", "numpy", "huggingface_hub", "safetensors", "tqdm", "torch"])
+@pytest.mark.parametrize(
+    "name", ["av", "numpy", "huggingface_hub", "safetensors", "accelerate", "tqdm", "torch"]
+)
 def test_a_library_that_cannot_be_imported(local_models, name):
     code, report = doctor(local_models, f"import sys; sys.modules[{name!r}] = None")
     wrong = {one["subject"]: one["text"] for one in report["findings"] if not one["is_ok"]}

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from asr_diarization.whisper.checkpoint import SINGLE, load_weights, load_whisper
+from asr_diarization.errors import ModelLoadError
+from asr_diarization.whisper.checkpoint import INDEX, SINGLE, load_weights, load_whisper
 
 CPU = torch.device("cpu")
 GENERATION = "generation_config.json"
@@ -31,12 +32,29 @@ def test_ends_are_found_in_lists_and_in_the_tokenizer(published, copied):
 
 
 def test_a_model_saved_without_its_head_has_the_same_weights(published, copied):
-    whole = load_weights(str(published))
+    whole = load_weights(str(published), CPU)
     (copied / SINGLE).unlink()
     save_file({n.removeprefix("model."): t for n, t in whole.items()}, copied / SINGLE)
-    found = load_weights(str(copied))
+    found = load_weights(str(copied), CPU)
     assert set(found) == set(whole)
     assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_a_checkpoint_in_shards_has_the_same_weights(published, copied):
+    whole = load_weights(str(published), CPU)
+    (copied / SINGLE).unlink()
+    names, weight_map = sorted(whole), {}
+    for number in range(3):
+        shard = f"model-{number}.safetensors"
+        save_file({name: whole[name] for name in names[number::3]}, copied / shard)
+        weight_map |= dict.fromkeys(names[number::3], shard)
+    (copied / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    found = load_weights(str(copied), CPU)
+    assert set(found) == set(whole)
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+    (copied / shard).unlink()
+    with pytest.raises(ModelLoadError, match=f"cannot load .*{shard}"):
+        load_whisper(str(copied), CPU, "float32")
 
 
 def test_what_transformers_5_writes_is_read_by_both(published, copied):

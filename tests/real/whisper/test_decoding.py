@@ -19,7 +19,6 @@ from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.whisper import precision
 from asr_diarization.whisper.checkpoint import build_checkpoint, load_whisper
 from asr_diarization.whisper.cuda_graphs import LENGTH_STEP
-from asr_diarization.whisper.decoded import repetition
 from asr_diarization.whisper.decoding import BatchDecoder
 from asr_diarization.whisper.precision import FLOAT32, make_linear
 from tests.support.oracle import CPU, load, random_checkpoint
@@ -167,15 +166,16 @@ def test_log_probabilities_are_those_of_the_tokens(base, encoded):
 
 
 def test_languages_are_detected_as_transformers_detects_them(base, encoded):
-    openings = base.decoder.open(base.ours.decoder.new_cache(encoded))
+    detections = base.decoder.detect(base.ours.decoder.new_cache(encoded))
     with torch.inference_mode():
         states = BaseModelOutput(last_hidden_state=encoded)
         ids = base.model.detect_language(encoder_outputs=states, generation_config=base.generation)
     names = {number: code for code, number in base.ours.vocabulary.languages.items()}
-    assert [one.language for one in openings] == [names[int(number)] for number in ids]
-    for one in openings:
-        assert sum(one.language_probabilities.values()) == pytest.approx(1.0, abs=1e-4)
-        assert 0 <= one.no_speech <= 1
+    for one, number in zip(detections, ids, strict=True):
+        probabilities = one.language_probabilities
+        assert max(probabilities, key=probabilities.__getitem__) == names[int(number)]
+        assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-4)
+        assert 0 <= one.no_speech_probability <= 1
 
 
 def test_rows_come_back_in_order_whichever_ends_first(base, encoded, expected_of_base):
@@ -191,13 +191,13 @@ def test_a_full_cache_ends_a_row(base, encoded, expected_of_base):
     assert found.tokens == expected_of_base[0][:20]
 
 
-def test_draws_are_the_same_for_the_same_seed(base, encoded):
+def test_samples_are_the_same_each_time(base, encoded):
     prefix = base.ours.vocabulary.prefix("en", "transcribe")
-    drawn = [
-        base.found(encoded[5:6], [prefix], limit=40, temperature=1.0, seed=seed)[0].tokens
-        for seed in (1, 1, 2)
+    sampled = [
+        base.found(encoded[5:6], [prefix], limit=40, temperature=temperature)[0].tokens
+        for temperature in (1.0, 1.0, 0.0)
     ]
-    assert drawn[0] == drawn[1] != drawn[2]
+    assert sampled[0] == sampled[1] != sampled[2]
 
 
 # Shapes of checkpoints that are too large to test with: random weights, few and narrow layers.
@@ -281,8 +281,10 @@ def test_what_is_heard_does_not_hang_on_the_windows_beside_it(models_dir, wavefo
 
 @pytest.mark.parametrize(("largest", "zero", "allowed"), [(127, 128, 0.03), (63, 64, 0.05)])
 def test_an_int8_product_takes_each_vector_by_itself(monkeypatch, largest, zero, allowed):
-    monkeypatch.setattr(precision, "LARGEST", largest)  # half a byte: for processors without VNNI
-    monkeypatch.setattr(precision, "ZERO", zero)
+    monkeypatch.setattr(
+        precision, "MAX_ACTIVATION", largest
+    )  # half a byte: for processors without VNNI
+    monkeypatch.setattr(precision, "ZERO_POINT", zero)
     torch.manual_seed(0)
     weight, bias = torch.randn(64, 32), torch.randn(64)
     x = torch.randn(5, 3, 32)
@@ -296,19 +298,3 @@ def test_an_int8_product_takes_each_vector_by_itself(monkeypatch, largest, zero,
     assert error.max() < allowed
     alone = make_linear(weight, bias, dtype=torch.float32, int8=True)(x[3:4, 2:3])
     assert torch.equal(alone, found[3:4, 2:3])
-
-
-@pytest.mark.parametrize(
-    ("tokens", "extra"),
-    [
-        ([], 0),
-        (list(range(100)), 0),
-        (3 * [1, 2, 3], 0),
-        (30 * [7], 29),
-        ([5, 6, *(10 * [1, 2, 3])], 27),
-        ([5, *(4 * list(range(10, 34)))], 72),
-        ([*(30 * [7]), 8], 0),
-    ],
-)
-def test_loops_are_noticed(tokens, extra):
-    assert repetition(tokens) == extra

@@ -1,4 +1,4 @@
-"""Guessing ahead against transformers' plain greedy `generate`: in float32, token for token."""
+"""Speculative decoding against transformers' greedy `generate`: in float32, token for token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from asr_diarization.whisper.model import Encoder
 from asr_diarization.whisper.precision import FLOAT32
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
-    cache_maker,
+    cache_factory,
     check_assistant,
     share_encoder,
 )
@@ -69,7 +69,7 @@ class Sticky:
     def draft(self, rows):
         return self._tokens.repeat(len(rows), 1)
 
-    def learn(self, rows, accepted, judged):
+    def update(self, rows, accepted, verified):
         pass
 
     def remove(self, row):
@@ -109,7 +109,7 @@ class Scene:
 
 def assisted_by(scene, checkpoint, policy, encoded=None):
     encoded = scene.encoded if encoded is None else encoded
-    make_cache = cache_maker(checkpoint, encoded, waveforms=())
+    make_cache = cache_factory(checkpoint, encoded, waveforms=())
     return AssistantDrafter(checkpoint.decoder, make_cache, policy)
 
 
@@ -540,7 +540,7 @@ def simulate(policy, steps, acceptance, draft_cost, look_cost, rows=4):
                     break
                 right += 1
             accepted.append(right)
-        policy.learn(accepted, [k] * rows, k, k * draft_cost, 1 + k * look_cost)
+        policy.update(accepted, [k] * rows, k, k * draft_cost, 1 + k * look_cost)
     return lengths
 
 
@@ -592,6 +592,6 @@ def test_a_change_for_the_better_or_worse_is_noticed():
 def test_stats_add_up():
     policy = DraftPolicy()
     assert policy.stats() == {"drafted": 0, "accepted": 0, "steps": 0, "draft_length": 0.0}
-    policy.learn([3, 0], [3, 1], 3, 0.1, 0.2)
-    policy.learn([0], [0], 0, 0.0, 0.1)
+    policy.update([3, 0], [3, 1], 3, 0.1, 0.2)
+    policy.update([0], [0], 0, 0.0, 0.1)
     assert policy.stats() == {"drafted": 4, "accepted": 3, "steps": 2, "draft_length": 1.33}

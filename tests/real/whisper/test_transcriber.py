@@ -15,7 +15,8 @@ from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.merging import join_texts
 from asr_diarization.transcript import Segment
-from asr_diarization.whisper.transcriber import WhisperTranscriber, _unheard
+from asr_diarization.whisper.decoded import Decoded
+from asr_diarization.whisper.transcriber import WhisperTranscriber, _rest_to_decode
 from tests.support.oracle import load
 from tests.support.texts import likeness, words
 
@@ -52,10 +53,10 @@ def text(*segments):
 
 def test_what_is_heard_again_is_shorter_each_time():
     window = Window(np.zeros(20 * SAMPLE_RATE, np.float32), (Stretch(0, 20),))
-    assert _unheard(window, [Segment(2.0, 9.0, "so far")]).duration == 11
-    assert _unheard(window, [Segment(0.0, 0.0, "not far")]) is None
-    assert _unheard(window, [Segment(0.0, 18.0, "nearly all")]) is None
-    assert _unheard(window, []) is None
+    assert _rest_to_decode(window, [Segment(2.0, 9.0, "so far")]).duration == 11
+    assert _rest_to_decode(window, [Segment(0.0, 0.0, "not far")]) is None
+    assert _rest_to_decode(window, [Segment(0.0, 18.0, "nearly all")]) is None
+    assert _rest_to_decode(window, []) is None
 
 
 def test_recordings_that_share_a_batch_do_not_mix(transcriber, data_dir):
@@ -69,6 +70,30 @@ def test_recordings_that_share_a_batch_do_not_mix(transcriber, data_dir):
         assert [s.start for s in segments] == pytest.approx([s.start for s in alone], abs=0.05)
         assert all(0 <= s.start <= s.end <= window.end for s in segments)
     assert [segments[0].language for segments in together] == ["en", "fr", "en", "es"]
+
+
+def test_a_window_that_fails_is_decoded_again_by_itself(transcriber, data_dir, monkeypatch):
+    """Its sound and its prefix go with it, at rising temperatures, until an attempt passes."""
+    names = ("formats/sample1.flac", "multilingual/13697_11991_000000.opus")
+    windows = [whole(decoded(data_dir / name)) for name in names]
+    expected = transcriber.transcribe(windows, InferenceConfig()).windows
+    decoder, calls = transcriber._decoder, []
+    decode, vocabulary = decoder.decode, decoder.vocabulary
+
+    def failing(cache, prefixes, temperature=0.0, drafter=None):
+        calls.append((temperature, prefixes))
+        found = decode(cache, prefixes)
+        if temperature == 0.0:
+            found[1] = Decoded((vocabulary.first_timestamp, *(30 * [1000])), (-0.1,) * 31, True)
+        if temperature == 0.2:
+            found = [Decoded(found[0].tokens, (-2.0,) * len(found[0].log_probabilities))]
+        return found
+
+    monkeypatch.setattr(decoder, "decode", failing)
+    found = transcriber.transcribe(windows, InferenceConfig()).windows
+    assert [text(*segments) for segments in found] == [text(*segments) for segments in expected]
+    english, spanish = (vocabulary.prefix(code, "transcribe") for code in ("en", "es"))
+    assert calls == [(0.0, [english, spanish]), (0.2, [spanish]), (0.4, [spanish])]
 
 
 @pytest.mark.parametrize("mark", ["<|endoftext|>", "<|startofprev|>", "<|ja|>", "<|1.00|>"])
