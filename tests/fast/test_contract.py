@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_diarization.deploy.files import imported_names
 from tests.support.paths import REPO
 
 ROOT_MODULES = ("handler", "config", "diarization_utils", "asr_diarization")
@@ -79,20 +79,9 @@ def test_requirements_fence_what_the_container_has():
 DOORS = frozenset({"handler", "asr_diarization.cli.main", "asr_diarization.server"})
 
 
-def imported_by(path: Path) -> set[str]:
-    """Every module that the file imports, at its top or later."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
 @pytest.mark.parametrize(
     "path", [REPO / "handler.py", *sorted(REPO.glob("asr_diarization/*.py"))], ids=lambda p: p.stem
 )
 def test_no_door_is_imported_but_to_be_opened(path):
     opened = {"__main__": {"asr_diarization.cli.main"}, "cli": {"asr_diarization.server"}}
-    assert imported_by(path) & DOORS == opened.get(path.stem, set())
+    assert imported_names(path) & DOORS == opened.get(path.stem, set())

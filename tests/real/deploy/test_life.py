@@ -63,7 +63,7 @@ class TestLife:
 
     @pytest.mark.parametrize(
         ("said", "complaint"),
-        [({"speakers": []}, "without speakers"), ({"text": ""}, "without a word")],
+        [({"speakers": []}, "without speakers"), ({"text": ""}, "without any words")],
     )
     def test_testing_finds_what_is_missing(self, run, host, made, said, complaint):
         host.said.update(said)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pyannote.audio
 import pytest
 import torch
 from hypothesis import given
@@ -28,9 +27,8 @@ EXPECTED = [-0.494854, -0.409015, -0.309506, -0.317218, 0.213966, -0.079019]
 
 
 @pytest.fixture(scope="module")
-def waveform():
-    sample = Path(pyannote.audio.__file__).parent / "sample" / "sample.wav"
-    return torch.from_numpy(decode_audio(sample.read_bytes(), max_seconds=60.0))
+def waveform(phone_call):
+    return torch.from_numpy(decode_audio(phone_call.read_bytes(), max_seconds=60.0))
 
 
 @pytest.fixture(scope="module")
