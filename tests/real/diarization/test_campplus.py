@@ -14,7 +14,7 @@ from asr_diarization.diarization import campplus
 from asr_diarization.diarization.campplus import CAMPPlus, Rectify
 from asr_diarization.diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers
 from asr_diarization.diarization.fbank import FilterBanks, frame_count
-from asr_diarization.local_models.campplus_weights import _affine, _before, _rectify
+from asr_diarization.local_models.campplus_weights import _affine, _fold_before, _rectify
 
 pytestmark = pytest.mark.real
 
@@ -177,7 +177,7 @@ def test_rectify_is_what_a_batch_norm_and_relu_were() -> None:
     with torch.inference_mode():
         expected = linear(norm(x).relu())
         scale, shift = _affine({f"n.{name}": t for name, t in norm.state_dict().items()}, "n")
-        weight, bias = _before(linear.weight, scale, shift)
+        weight, bias = _fold_before(linear.weight, scale, shift)
         rectify = Rectify(4)
         rectify.load_state_dict(
             {k.removeprefix("a.rectify."): t for k, t in _rectify(scale, shift, "a")}
