@@ -13,7 +13,7 @@ from asr_diarization.cli.deploy_options import add_wishes, changed_endpoint, new
 from asr_diarization.deploy import checks, endpoint, files, watch
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
 from asr_diarization.deploy.sample import sample_recording
-from asr_diarization.errors import DeployError
+from asr_diarization.errors import DeployError, one_line
 
 EXIT_OK = 0
 NEW_ENDPOINT = "https://ui.endpoints.huggingface.co/new?repository={}&accelerator=gpu&task=custom"
@@ -148,7 +148,7 @@ def _sentence(error: Exception, status: int | None) -> str:
         404: "there is no such endpoint or repository in this namespace (see --namespace)",
         409: "there is one of this name already: use deploy update, or another name",
     }
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if status is None and "oken" not in text:
         return f"Hugging Face cannot be reached: {text}"
     return f"{advice.get(status or 401, f'Hugging Face refused ({status})')} ({text})"
