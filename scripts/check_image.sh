@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Carry out what docker/Dockerfile does, in a clean virtual environment and an empty folder, and ask the
-# server that results: no container engine is needed. MODELS=folder names the local models.
+# Run the steps of docker/Dockerfile in a clean virtual environment and an empty folder, and send requests
+# to the resulting server. No container engine is needed. MODELS=folder names the local models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ grep -qF "$install" docker/Dockerfile || { echo "docker/Dockerfile does not say:
     -r docker/requirements.txt -c docker/constraints.txt
 "$work/venv/bin/pip" check
 
-# What is copied into /app, and nothing else.
+# The files that the Dockerfile copies into /app, and no others.
 mkdir "$work/app"
 awk '$1 == "COPY" && $2 !~ /^--|^docker\// {print}' docker/Dockerfile | while read -r _ paths; do
     read -r -a words <<<"$paths"
