@@ -74,5 +74,5 @@ class DeployError(AsrDiarizationError, RuntimeError):
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, as one sentence."""
-    return " ".join(str(error).split())
+    """The message of an error on one line; its class name if the message is empty."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,1 +1,1 @@
-"""How good and how fast: this project beside those a user would pick instead."""
+"""Benchmarks: accuracy and speed of this project beside other systems."""

@@ -1,14 +1,15 @@
-"""When guessing ahead pays: time against acceptance, and what it does to the words.
+"""Speculative decoding: time by acceptance of the drafts, and its effect on the words.
 
     python -m benchmarks.assisted                        what `make bench-assisted` runs
     python -m benchmarks.assisted --precisions int8 --batches 4 --rounds 3
     python -m benchmarks.assisted --model openai/whisper-large-v3 \\
         --assistant distil-whisper/distil-large-v3 --device cuda
 
-Drafts are scripted: each token is right with probability p and costs nothing, so the table shows
-what the verify step and the policy make of it; an assistant's own time comes on top. CPU seconds of
-one thread (wall seconds on an accelerator); the cases of a round follow each other in one process
-and the medians of the rounds count. Decoding is what drafts change; `whole` adds the encoder.
+Drafts are scripted: each token is correct with probability p and costs nothing, so the table shows
+the cost of verification and of the policy; a real assistant's time comes on top. Times are CPU
+seconds of one thread (wall seconds on an accelerator). The cases of a round follow each other in
+one process, and the medians of the rounds count. Drafts change only the decoding time; `whole`
+includes the encoder.
 """
 
 from __future__ import annotations
@@ -37,21 +38,21 @@ from asr_diarization.whisper.speculative import (
     check_assistant,
     share_encoder,
 )
-from benchmarks.assisted_report import Case, Cases, draw, to_markdown
 from benchmarks.recordings import Recording, load_recordings
-from benchmarks.scripted import ScriptedDrafter
-from benchmarks.stock_assisted import stock_table
+from benchmarks.reports.assisted_report import Case, Cases, draw, to_markdown
+from benchmarks.reports.tables import write_section
 from benchmarks.store import REPOSITORY
-from benchmarks.tables import write_section
+from benchmarks.systems.scripted import ScriptedDrafter
+from benchmarks.systems.stock_assisted import stock_table
 
 ACCEPTANCES = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
 WINDOWS = 8
-"""As many as the largest batch; the recordings' windows, repeated if there are fewer."""
+"""Size of the largest batch; the windows of the recordings are repeated if there are fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Encoded windows of one batch size, and which recording each is from."""
+    """Encoded windows in batches of one size, with their waveforms."""
 
     batches: list[list[Tensor]]
     waveforms: list[list[Waveform]]
@@ -59,7 +60,7 @@ class Source:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run, print and write."""
+    """Measure, print the report and write it."""
     options = parse_arguments(arguments)
     torch.set_num_threads(1)
     recordings = [r for r in load_recordings(options.data) if r.segments]
@@ -106,7 +107,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _windows(recordings: Sequence[Recording]) -> Iterator[tuple[str, Waveform]]:
-    """The speech windows a request would be cut into."""
+    """The speech windows of the recordings, cut as in a request."""
     detector, rules, seconds = SileroDetector(), WindowRules(), InferenceConfig().chunk_length_s
     for recording in recordings:
         waveform = recording.waveform()
@@ -116,7 +117,7 @@ def _windows(recordings: Sequence[Recording]) -> Iterator[tuple[str, Waveform]]:
 
 
 class Bench:
-    """A model in one precision, and what decodes with it."""
+    """A model in one precision, with its decoder and assistant."""
 
     def __init__(self, options: argparse.Namespace, precision: str) -> None:
         device = torch.device(options.device)
@@ -137,7 +138,7 @@ class Bench:
     def run(
         self, windows: Sequence[tuple[str, Waveform]], batch: int, acceptances: Sequence[float]
     ) -> Cases:
-        """Every acceptance, back to back with the unassisted case, as one request each."""
+        """All cases of one batch size: unassisted, every acceptance, and a real assistant."""
         source = self._encode(windows, batch)
         self._decode(source, None)  # warms up
         names = ["unassisted", *(f"{p:g}" for p in acceptances)]
@@ -179,7 +180,7 @@ class Bench:
         policy: DraftPolicy,
         seed: int,
     ) -> Iterator[Drafter] | None:
-        """A drafter for each batch, made when its turn comes."""
+        """A drafter for each batch, or None for unassisted decoding."""
         if name == "unassisted":
             return None
         if name == "assistant":

@@ -1,10 +1,11 @@
 """The seed's four cases through a running server: a short and a long recording, assisted or not.
 
-    python -m benchmarks.four_cases                     a server of its own, with the local models
-    python -m benchmarks.four_cases --url http://host:8000 --rounds 10     yours; API_KEY opens it
+    python -m benchmarks.four_cases                     starts a server with the local models
+    python -m benchmarks.four_cases --url http://host:8000 --rounds 10    asks your server
 
-The local models have no distilled assistant: there, whisper-base assists itself, so every guess is
-right and none is cheap. It shows what permission to guess costs where guessing cannot pay.
+The local models have no distilled assistant: whisper-base assists itself, so every draft is
+accepted and none is cheap. It shows the cost of an assistant where drafts cannot save time.
+API_KEY is sent if it is set.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 
 import requests
 
-from benchmarks.served import serving
+from benchmarks.reports.tables import table, write_section
 from benchmarks.store import REPOSITORY
-from benchmarks.tables import table, write_section
+from benchmarks.systems.served import serving
 
 DATA = REPOSITORY / "tests" / "data"
 RECORDINGS = {
@@ -33,7 +34,7 @@ RECORDINGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run, print and write."""
+    """Measure, print the report and write it."""
     options = parse_arguments(arguments)
     models = options.models.resolve()
     assistant = str(models / "whisper-base")
@@ -65,28 +66,28 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(url: str, rounds: int) -> str:
-    """A row per case; cases follow each other in every round, so that all meet the same machine."""
+    """A row per case; every round runs all cases, so that other load affects all of them."""
     cases = list(product(RECORDINGS, (False, True)))
     seconds: dict[tuple[str, bool], list[float]] = {case: [] for case in cases}
-    guessing: dict[tuple[str, bool], dict[str, float]] = {}
+    drafts: dict[tuple[str, bool], dict[str, float]] = {}
     durations: dict[str, float] = {}
     for round_ in range(rounds + 1):
         for name, assisted in cases:
             began = time.perf_counter()
             answer = _ask(url, RECORDINGS[name], assisted=assisted)
-            if round_:  # the first one warms up
+            if round_:  # the first round is a warm-up
                 seconds[name, assisted].append(time.perf_counter() - began)
             durations[name] = answer["duration"]
-            guessing[name, assisted] = answer["stats"].get("speculative", {})
+            drafts[name, assisted] = answer["stats"].get("speculative", {})
     rows = []
     for name, assisted in cases:
-        found = guessing[name, assisted]
-        guesses = f"{found['accepted']} of {found['drafted']}" if found else "–"
+        stats = drafts[name, assisted]
+        accepted = f"{stats['accepted']} of {stats['drafted']}" if stats else "–"
         taken = [f"{pick(seconds[name, assisted]):.2f}" for pick in (statistics.median, min, max)]
         rows.append(
-            [f"{name}, {durations[name]:.0f} s", "yes" if assisted else "no", *taken, guesses]
+            [f"{name}, {durations[name]:.0f} s", "yes" if assisted else "no", *taken, accepted]
         )
-    header = ["recording", "assisted", "median s", "fastest", "slowest", "guesses right"]
+    header = ["recording", "assisted", "median s", "fastest", "slowest", "drafts accepted"]
     return table(header, rows)
 
 

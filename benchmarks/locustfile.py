@@ -3,8 +3,8 @@
     locust -f benchmarks/locustfile.py --headless -u 4 -t 2m --host http://127.0.0.1:8000
 
 `--tags short`, `long`, `assisted` or `plain` picks some; API_KEY opens a server that asks for one.
-The seed ran them with k6 against an endpoint; here each user sends its next request when the last
-one was answered, and 429 counts as an answer, not as a failure.
+The seed ran them with k6 against an endpoint. Here each user sends its next request after the
+answer to the last one, and 429 counts as an answer, not as a failure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONG = (DATA / "dialogues" / "d1_1min_2spk.flac").read_bytes()
 
 
 class Caller(HttpUser):
-    """Somebody who sends one recording after another."""
+    """A user who sends one recording after another."""
 
     wait_time = between(0.1, 1.0)
 

@@ -1,14 +1,14 @@
-"""The right words on the right person, measured: WER, cpWER, tcpWER, WDER, DER, invented words.
+"""Accuracy of words and speakers: WER, cpWER, tcpWER, WDER, DER, invented words.
 
     python -m benchmarks.quality                                      what `make eval` runs
-    python -m benchmarks.quality --data ../shared/data/ami ../shared/data/dialogues
+    python -m benchmarks.quality --data AMI_FOLDER DIALOGUES_FOLDER
     python -m benchmarks.quality --pipeline ours ours:regular ours:no-gaps     merge rules compared
     python -m benchmarks.quality --pipeline ours@padding_seconds=0.1 --half a  windows, on one half
     python -m benchmarks.quality --timeline d2_2min_3spk.flac --no-given       another picture
     python -m benchmarks.quality --out docs/quality.md --picture docs/timeline.png     for the docs
 
-Words and turns are kept in --cache by recording, settings and code: run again, only merges and
-scores are computed. Conventions of every score: `benchmarks/scoring.py`.
+Words and turns are stored in --cache by recording, settings and code; the next run computes only
+merges and scores. Definitions of the scores: `benchmarks/scores/scoring.py`.
 """
 
 from __future__ import annotations
@@ -24,19 +24,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-# Before torch is imported: other programs share the machine, and threads that wait cost more.
+# Set before torch is imported: with other programs on the machine, more threads cost more time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tqdm import tqdm
 
-from benchmarks.counts import Score, pool
-from benchmarks.merges import MERGES
-from benchmarks.pipelines import Bench
 from benchmarks.recordings import PYANNOTE_SAMPLE, Recording, load_recordings
-from benchmarks.reliability import judged_words, reliability_table
-from benchmarks.scoring import score
-from benchmarks.store import REPOSITORY, Store
-from benchmarks.tables import (
+from benchmarks.reports.tables import (
     RATES,
     percent,
     pooled_table,
@@ -45,9 +39,15 @@ from benchmarks.tables import (
     words_table,
     write_section,
 )
-from benchmarks.timeline import draw_timeline
-from benchmarks.values import Outcome
-from benchmarks.variants import PLAIN, Variant, parse_variant
+from benchmarks.reports.timeline import draw_timeline
+from benchmarks.scores.counts import Score, pool
+from benchmarks.scores.reliability import judged_words, reliability_table
+from benchmarks.scores.scoring import score
+from benchmarks.store import REPOSITORY, Store
+from benchmarks.systems.merges import MERGES
+from benchmarks.systems.pipelines import Bench
+from benchmarks.systems.values import Outcome
+from benchmarks.systems.variants import PLAIN, Variant, parse_variant
 
 DEFAULT = ("seed", "whisperx-merge", "faster-whisper-greedy", "faster-whisper", "ours")
 
@@ -61,7 +61,7 @@ class Results:
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
 
     def add(self, title: str, recording: Recording, outcome: Outcome) -> None:
-        """Score what `title` made of `recording`."""
+        """Score the outcome of row `title` on a recording."""
         self.scores.setdefault(title, {})[recording.name] = score(recording, outcome.transcript)
         failures = self.failures.setdefault(title, {})
         if outcome.failure:
@@ -74,7 +74,7 @@ class Results:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run, print and write."""
+    """Measure, print the report and write it."""
     options = parse_arguments(arguments)
     warnings.simplefilter("ignore")
     import torch
@@ -136,7 +136,7 @@ def variant(text: str) -> Variant:
 
 
 def in_half(name: str, half: str | None) -> bool:
-    """Whether a recording is in half `a` or `b`; its name decides, so that it never changes."""
+    """Whether a recording is in half `a` or `b`; its name decides, so the halves never change."""
     side = "ab"[hashlib.sha256(name.encode()).digest()[0] % 2]
     return half in (None, side)
 
@@ -144,7 +144,7 @@ def in_half(name: str, half: str | None) -> bool:
 def run(
     bench: Bench, variants: Sequence[Variant], recordings: Sequence[Recording], *, with_given: bool
 ) -> tuple[Results, Results]:
-    """Everything on everything, without and (conversations only) with the number of speakers."""
+    """All variants on all recordings; conversations also with the number of speakers given."""
     alone, given = Results(), Results()
     talks = [recording for recording in recordings if recording.segments]
     total = len(variants) * (len(recordings) + len(talks) * with_given)
@@ -165,7 +165,7 @@ def run(
 def to_markdown(
     recordings: Sequence[Recording], alone: Results, given: Results, variants: Sequence[Variant]
 ) -> str:
-    """The report: conversations pooled and by folder, other recordings, every recording."""
+    """The report: conversations pooled and by folder, other recordings, each recording."""
     talks = [recording for recording in recordings if recording.segments]
     others = [recording for recording in recordings if not recording.segments]
     parts = [_conditions(len(recordings), bool(given.scores))]
@@ -194,7 +194,7 @@ def _conditions(count: int, with_given: bool) -> str:
         f"{count} recordings, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python "
         f"{platform.python_version()}. Percent, pooled counts, [95 % by bootstrap over recordings]"
         f"{second}. tcpWER: collar 5 s. DER 0.25: 0.25 s forgiven on each side of a boundary; "
-        "overlap included. Whisper's normaliser. A recording that raises counts as unheard."
+        "overlap included. Whisper's normaliser. An exception counts as an empty transcript."
     )
 
 
@@ -208,7 +208,7 @@ def _folders(talks: Sequence[Recording], alone: Results, given: Results) -> list
 
 
 def _reliability(talks: Sequence[Recording], alone: Results) -> list[str]:
-    """What the last row's word probabilities are worth, if it has any."""
+    """The calibration of the last row's word probabilities, if it has any."""
     title = list(alone.scores)[-1]
     judged = [
         pair
@@ -221,7 +221,7 @@ def _reliability(talks: Sequence[Recording], alone: Results) -> list[str]:
 
 
 def _others(others: Sequence[Recording], alone: Results) -> str:
-    """WER where there is text; how many words were heard where there is none."""
+    """WER of recordings with text; number of words found in recordings without speech."""
     spoken = [recording.name for recording in others if recording.text]
     silent = [recording.name for recording in others if not recording.text]
     rows = []

@@ -1,52 +1,55 @@
-"""Recordings with their references: any folder in the form of `tests/data`."""
+"""Recordings with their references, from folders in the format of `tests/data`."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import wave
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_diarization.audio.decode import Waveform, decode_audio
+from asr_diarization.audio.decode import SAMPLE_RATE, Waveform, decode_audio
+from asr_diarization.deploy.sample import sample_recording
 from asr_diarization.transcript import Segment, Turn, Word
 
 MAX_SECONDS = 4 * 3600.0
 PYANNOTE_SAMPLE = "pyannote-sample"
-"""Stands for the folder inside pyannote's wheel: half a minute of a phone call with its truth."""
+"""Names the folder in pyannote's wheel with half a minute of a phone call and its reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file and what is said in it."""
+    """An audio file and its reference."""
 
     name: str
     path: Path
     language: str | None
     duration: float
     segments: tuple[Segment, ...]
-    """By speaker, sorted by start; empty when only `text` is known."""
+    """Segments with speakers, sorted by start; empty if only `text` is known."""
     text: str | None
-    """The whole text when nobody wrote down who said it and when."""
+    """The whole text if the reference has no speakers and times."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """Who speaks when: the segments that hold words. Laughter is not speech."""
+        """Turns of the segments with words; laughter is not speech."""
         return tuple(sorted(Turn(s.start, s.end, s.speaker or "") for s in self.segments if s.text))
 
     @property
     def num_speakers(self) -> int:
-        """How many people say at least one word."""
+        """Number of speakers with at least one word."""
         return len({turn.speaker for turn in self.turns})
 
     @property
     def digest(self) -> str:
-        """Names the bytes of the file."""
+        """Hash of the file's bytes."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
     def waveform(self) -> Waveform:
-        """The sound, as every engine gets it."""
+        """The waveform that every engine gets."""
         return decode_audio(self.path.read_bytes(), max_seconds=MAX_SECONDS)
 
 
@@ -58,7 +61,7 @@ def load_recordings(folders: Sequence[str]) -> tuple[Recording, ...]:
     """
     found: dict[str, Recording] = {}
     for folder in folders:
-        root = _sample_folder() if folder == PYANNOTE_SAMPLE else Path(folder)
+        root = sample_recording().parent if folder == PYANNOTE_SAMPLE else Path(folder)
         recordings = list(_in_folder(root))
         if not recordings:
             raise FileNotFoundError(f"{root} holds no reference.json, no <recording>.json, no .stm")
@@ -66,10 +69,15 @@ def load_recordings(folders: Sequence[str]) -> tuple[Recording, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _sample_folder() -> Path:
-    import pyannote.audio
-
-    return Path(pyannote.audio.__file__).parent / "sample"
+def wav_bytes(samples: Waveform) -> bytes:
+    """A waveform as a WAV file with 16 bits per sample."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE)
+        writer.writeframes((samples * 32767).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def _in_folder(root: Path) -> Iterator[Recording]:
@@ -81,7 +89,7 @@ def _in_folder(root: Path) -> Iterator[Recording]:
                 yield _recording(path.parent / entry["file"], entry)
     for path in sorted(root.rglob("*.stm")):
         audio = path.with_suffix(".wav")
-        # Where there is a JSON file too, it says the same and more.
+        # A JSON file beside it has the same reference and more.
         if audio.is_file() and not path.with_suffix(".json").exists():
             yield _from_stm(path, audio)
 
@@ -102,7 +110,10 @@ def _segment(entry: Mapping[str, Any]) -> Segment:
 
 
 def _from_stm(path: Path, audio: Path) -> Recording:
-    """NIST's lines: `file channel speaker start end [<label>] text`."""
+    """A recording with a reference in NIST's format.
+
+    Each line is `file channel speaker start end [<label>] text`.
+    """
     segments = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith(";;"):
@@ -110,4 +121,4 @@ def _from_stm(path: Path, audio: Path) -> Recording:
             words = " ".join(word for word in text if not word.startswith("<"))
             segments.append(Segment(float(start), float(end), words, (), speaker))
     waveform = decode_audio(audio.read_bytes(), max_seconds=MAX_SECONDS)
-    return Recording(audio.name, audio, "en", len(waveform) / 16000, tuple(segments), None)
+    return Recording(audio.name, audio, "en", len(waveform) / SAMPLE_RATE, tuple(segments), None)

@@ -1,27 +1,25 @@
-"""How fast: this project beside the seed's algorithm, faster-whisper and stock pyannote.
+"""Speed of this project beside the seed's algorithm, faster-whisper and stock pyannote.
 
     python -m benchmarks.speed                                     what `make bench` runs
-    python -m benchmarks.speed --data ../shared/data/dialogues --out docs/performance.md
+    python -m benchmarks.speed --data DIALOGUES_FOLDER --out docs/performance.md
     python -m benchmarks.speed --rows our-words faster-whisper-int8 --threads 1 --runs 5
-    python -m benchmarks.speed --lengths 1 10 60                   cost per minute, memory per hour
+    python -m benchmarks.speed --lengths 1 10 60                   cost and memory by length
 
-Every row of every run is a process of its own with OMP_NUM_THREADS set; runs are interleaved, so
-that a busy moment of the machine meets all rows alike, and the median of the runs counts. CPU
-seconds include decoding the file; the first call of a process is not counted, start-up is a column.
+Every row of every run is a process with OMP_NUM_THREADS set. Runs are interleaved, so that other
+load on the machine affects all rows, and the median of the runs counts. CPU seconds include
+decoding the file; the first call of a process is a warm-up and is not counted. Start-up has its own
+column.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import wave
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,40 +27,24 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.transcript import Turn
-from benchmarks.counts import Ratio
-from benchmarks.engines import ENGINES
-from benchmarks.normalizer import normalizer
-from benchmarks.recordings import Recording, load_recordings
-from benchmarks.scoring import diarization_error, word_errors
-from benchmarks.speed_report import TITLES, draw, to_markdown
+from benchmarks.recordings import Recording, load_recordings, wav_bytes
+from benchmarks.reports.speed_report import TITLES, draw, to_markdown
+from benchmarks.reports.tables import table, write_section
+from benchmarks.scores.counts import Ratio
+from benchmarks.scores.measured import Measured, word_rates
+from benchmarks.scores.scoring import diarization_error
 from benchmarks.store import REPOSITORY
-from benchmarks.tables import table, write_section
+from benchmarks.systems.engines import ENGINES
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SLOW = ("seed-words-beams",)
-"""Measured with one thread only: four times the seed's cost, and nobody's choice."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One row: medians over the runs, all recordings together."""
-
-    engine: str
-    threads: int
-    cpu: float
-    wall: float
-    ready: float
-    ready_cpu: float
-    megabytes: float
-    spread: float
-    """Slowest run over fastest, in CPU seconds."""
-    answers: list[dict[str, Any]]
-    """Of the last run, per recording."""
+"""Measured with one thread only: it costs four times as much as the seed with greedy decoding."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run, print and write."""
+    """Measure, print the report and write it."""
     options = parse_arguments(arguments)
     if options.lengths:
         print(cost_by_length(options))
@@ -101,33 +83,33 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, files: Sequence[Path]) -> list[Measured]:
-    """Every row, interleaved."""
-    wanted = [
+    """All rows, with interleaved runs."""
+    rows = [
         (engine, threads)
         for threads in options.threads
         for engine in options.rows
         if threads == 1 or engine not in SLOW or 1 not in options.threads
     ]
-    results: dict[tuple[str, int], list[dict[str, Any]]] = {key: [] for key in wanted}
-    with tqdm(total=len(wanted) * options.runs, unit="process") as bar:
+    results: dict[tuple[str, int], list[dict[str, Any]]] = {key: [] for key in rows}
+    with tqdm(total=len(rows) * options.runs, unit="process") as bar:
         for run in range(options.runs):
-            for engine, threads in wanted:
+            for engine, threads in rows:
                 bar.set_description(f"run {run + 1}: {engine}, {threads} threads")
                 result = start(engine, threads, options.models, files)
                 results[engine, threads].append(result)
                 bar.update()
-    return [_median(engine, threads, results[engine, threads]) for engine, threads in wanted]
+    return [_median(engine, threads, results[engine, threads]) for engine, threads in rows]
 
 
 def start(engine: str, threads: int, models: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """What `benchmarks.engines` prints.
+    """Run `benchmarks.systems.engines` as a process; the result that it prints.
 
     Raises:
-        RuntimeError: the process failed; the message ends with what it complained about.
+        RuntimeError: the process failed; the message has the end of its standard error.
     """
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
     environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.systems.engines", engine]
     command += ["--models", str(models.resolve()), "--threads", str(threads)]
     done = subprocess.run(
         [*command, *(str(path.resolve()) for path in files)],
@@ -144,8 +126,8 @@ def start(engine: str, threads: int, models: Path, files: Sequence[Path]) -> dic
 
 
 def _median(engine: str, threads: int, runs: Sequence[dict[str, Any]]) -> Measured:
-    def total(run: dict[str, Any], what: str) -> float:
-        return float(sum(cost[what] for cost in run["costs"]))
+    def total(run: dict[str, Any], kind: str) -> float:
+        return float(sum(cost[kind] for cost in run["costs"]))
 
     cpu = [total(run, "cpu") for run in runs]
     return Measured(
@@ -161,32 +143,10 @@ def _median(engine: str, threads: int, runs: Sequence[dict[str, Any]]) -> Measur
     )
 
 
-def word_rates(
-    measured: Sequence[Measured], recordings: Sequence[Recording]
-) -> dict[tuple[str, int], float | None]:
-    """WER of every row that heard words."""
-    rates = {}
-    for row in measured:
-        total = Ratio()
-        for recording, answer in zip(recordings, row.answers, strict=True):
-            if "texts" in answer:
-                total += _errors(recording, answer["texts"])
-        rates[row.engine, row.threads] = total.percent
-    return rates
-
-
-def _errors(recording: Recording, texts: Sequence[str]) -> Ratio:
-    normalize = normalizer(recording.language)
-    reference = [word for segment in recording.segments for word in normalize(segment.text)]
-    hypothesis = [word for text in texts for word in normalize(text)]
-    found = word_errors(reference, hypothesis)
-    return Ratio(found.errors, found.length)
-
-
 def turn_difference(
     measured: Sequence[Measured], recordings: Sequence[Recording]
 ) -> dict[int, Ratio]:
-    """DER of our turns against stock pyannote's, no collar, by number of threads."""
+    """DER of our turns with stock pyannote's as reference, without collar, by number of threads."""
     rows = {(row.engine, row.threads): row.answers for row in measured}
     differences = {}
     for threads in {row.threads for row in measured}:
@@ -207,32 +167,21 @@ def _turns(answer: dict[str, Any]) -> list[Turn]:
 
 
 def cost_by_length(options: argparse.Namespace) -> str:
-    """Our whole request on the test recordings repeated to so many minutes."""
-    sound = np.concatenate([r.waveform() for r in load_recordings(options.data) if r.segments])
+    """Cost and memory of our whole request, on the test recordings repeated to each length."""
+    samples = np.concatenate([r.waveform() for r in load_recordings(options.data) if r.segments])
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for minutes in tqdm(options.lengths, unit="length"):
             path = Path(folder) / "long.wav"
-            path.write_bytes(_wav(sound, minutes))
+            path.write_bytes(wav_bytes(np.resize(samples, round(minutes * 60 * SAMPLE_RATE))))
             result = start("our-request", options.threads[0], options.models, [path])
             cost, peak = result["costs"][0], result["peak_megabytes"]
-            beyond = peak - result["loaded_megabytes"]
-            each = [cost["cpu"] / minutes, cost["wall"] / minutes]
-            figures = [f"{cost['cpu']:.1f}", *(f"{one:.2f}" for one in each), f"{peak:.0f}"]
-            rows.append([f"{minutes:g}", *figures, f"{beyond:.0f}"])
+            after_loading = peak - result["loaded_megabytes"]
+            per_minute = [cost["cpu"] / minutes, cost["wall"] / minutes]
+            figures = [f"{cost['cpu']:.1f}", *(f"{one:.2f}" for one in per_minute), f"{peak:.0f}"]
+            rows.append([f"{minutes:g}", *figures, f"{after_loading:.0f}"])
     header = ["minutes", "CPU s", "CPU s per minute", "wall s per minute", "peak MB"]
     return table([*header, "of which after loading"], rows)
-
-
-def _wav(sound: np.ndarray[Any, Any], minutes: float) -> bytes:
-    samples = np.resize(sound, round(minutes * 60 * 16000))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(16000)
-        writer.writeframes((samples * 32767).astype("<i2").tobytes())
-    return file.getvalue()
 
 
 if __name__ == "__main__":

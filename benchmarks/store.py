@@ -1,4 +1,4 @@
-"""Results on disk, by everything they depend on, so that a merge is compared within a second."""
+"""A store of results on disk; their keys hold everything that they depend on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "asr_diarization"
 WITHOUT_INFLUENCE = {
-    "__main__", "cli", "deploy", "doctor", "errors", "formats", "local_models", "payloads",
-    "progress", "server",
+    "__main__", "cli", "deploy", "doctor", "errors", "formats", "local_models", "model_info",
+    "payloads", "server",
 }  # fmt: skip
-"""Modules and subpackages that change neither words nor turns once the models are built."""
+"""Modules and subpackages that do not affect words or turns once the models are built."""
 
 
 class Store:
@@ -25,23 +25,23 @@ class Store:
         self._folder = folder
 
     def get(self, name: str, key: Mapping[str, object], make: Callable[[], Any]) -> Any:
-        """What `make` returns, from disk if it was made before under the same name and key."""
+        """The result of `make`, read from disk if it was stored under the same name and key."""
         found = self.find(name, key)
         return self.put(name, key, make()) if found is None else found
 
     def find(self, name: str, key: Mapping[str, object]) -> Any:
-        """What was put under this name and key; None if nothing was."""
+        """The value stored under this name and key, or None."""
         path = self._path(name, key)
         return json.loads(path.read_text(encoding="utf-8"))["value"] if path.exists() else None
 
     def put(self, name: str, key: Mapping[str, object], value: Any) -> Any:
-        """`value`, now on disk; the key stands beside it for whoever opens the file."""
+        """Store and return `value`; the file also holds the key, for readers."""
         path = self._path(name, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"key": key, "value": value}, ensure_ascii=False, default=str)
-        whole = path.with_suffix(".part")  # an interrupted run leaves no half of a file
-        whole.write_text(content, encoding="utf-8")
-        whole.replace(path)
+        part = path.with_suffix(".part")  # an interrupted run leaves no incomplete file
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
         return value
 
     def _path(self, name: str, key: Mapping[str, object]) -> Path:
@@ -51,10 +51,7 @@ class Store:
 
 @cache
 def code_version(*, merging: bool) -> str:
-    """Changes when code does that makes words and turns; with `merging` also what joins them.
-
-    What joins them is `merging.py`.
-    """
+    """A hash of the code that makes words and turns; with `merging`, of `merging.py`, too."""
     without = WITHOUT_INFLUENCE if merging else WITHOUT_INFLUENCE | {"merging"}
     files = []
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -66,5 +63,5 @@ def code_version(*, merging: bool) -> str:
 
 @cache
 def file_version(path: Path) -> str:
-    """Changes when the file does."""
+    """A hash of the file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

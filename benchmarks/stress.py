@@ -1,17 +1,17 @@
-"""Load and faults against a real server: what it answers, what it keeps, what it forgets.
+"""Stress test of a real server: load, broken uploads and failing models.
 
     python -m benchmarks.stress                 200 mixed requests, 50 broken uploads, out of memory
     python -m benchmarks.stress --requests 40   a shorter one
 
-Three rounds, each with its own server process and the local models:
+Three rounds against server processes with the local models:
 
-- mixed: good, bad, huge, slow and aborted requests, 16 at a time. Every good one must be answered
-  with its own words; the others with the status that docs/server.md names for them.
-- broken uploads: clients that vanish in the middle of sending.
-- faults: every third allocation of the encoder fails; requests between must be well.
+- mixed: good, bad, huge, slow and aborted requests, 16 at a time. Every good request must get its
+  own words, every other one the status that docs/server.md names for it.
+- broken uploads: clients that disconnect while they send.
+- faults: every third batch runs out of memory; the other requests must succeed.
 
-Memory is the server's resident set, after a warm-up of each kind and at the end. Exit code 1 if
-anything was not as it should be.
+Memory is the server's resident set, after a warm-up of each kind and at the end. The exit code is 1
+if anything went wrong.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.served import REPO, Server, serving
+from benchmarks.store import REPOSITORY
+from benchmarks.systems.served import Server, serving
 
-DATA = REPO / "tests" / "data"
+DATA = REPOSITORY / "tests" / "data"
 LIMITS = {"MAX_UPLOAD_BYTES": "4000000", "UPLOAD_IDLE_SECONDS": "1"}
 
 GOOD = {
@@ -42,7 +43,7 @@ GOOD = {
     DATA / "multilingual" / "13697_11991_000000.opus": "",
     DATA / "nonspeech" / "silence_5s.flac": None,
 }
-"""Recording -> words its transcript holds; None for nothing at all."""
+"""Recording -> words in its transcript; None means an empty transcript."""
 
 FAULTY = """
 import itertools, sys
@@ -61,7 +62,7 @@ sys.exit(main(["serve", "--port", "0"]))
 
 @dataclass
 class Tally:
-    """What happened to one kind of request."""
+    """Results of one kind of request."""
 
     allowed: frozenset[int]
     statuses: Counter[str] = field(default_factory=Counter)
@@ -70,7 +71,7 @@ class Tally:
 
 
 class Load:
-    """One round: requests of every kind against one server."""
+    """One round of requests against one server."""
 
     def __init__(self, server: Server, http: httpx.AsyncClient) -> None:
         self.server, self._http = server, http
@@ -118,7 +119,7 @@ class Load:
         await self._post(self._tally("slow", 408, 429), content=chunks())
 
     async def aborted(self) -> None:
-        """Gives up waiting for the answer."""
+        """A client that does not wait for the answer."""
         tally = self._tally("aborted")
         audio = (DATA / "formats" / "sample1.flac").read_bytes()
         with contextlib.suppress(httpx.TimeoutException):
@@ -126,7 +127,7 @@ class Load:
         tally.statuses["gone"] += 1
 
     async def broken(self) -> None:
-        """Vanishes in the middle of the upload."""
+        """A client that disconnects during its upload."""
         tally = self._tally("broken")
         host, port = self.server.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -158,7 +159,7 @@ class Load:
         return answer
 
     async def run(self, kinds: list[Callable[[], Awaitable[None]]], at_once: int) -> None:
-        """Every request of the list, `at_once` at a time, and `/health` all along."""
+        """Send the requests, `at_once` at a time, and measure `/health` meanwhile."""
         places = asyncio.Semaphore(at_once)
 
         async def one(kind: Callable[[], Awaitable[None]]) -> None:
@@ -170,7 +171,7 @@ class Load:
         watching.cancel()
 
     async def settled(self) -> None:
-        """Until nothing is being worked on."""
+        """Wait until the server has no request."""
         while True:
             ready = (await self._http.get(f"{self.server.url}/ready")).json()
             if not ready["running"] and not ready["waiting"]:
@@ -186,7 +187,7 @@ class Load:
 
 
 async def mixed(server: Server, requests: int) -> bool:
-    """All kinds at once; True if all was well."""
+    """Requests of all kinds at once; True if all results are correct."""
     async with _client() as http:
         load = Load(server, http)
         one_of_each = [
@@ -212,7 +213,7 @@ async def mixed(server: Server, requests: int) -> bool:
 
 
 async def broken(server: Server, requests: int) -> bool:
-    """Clients that vanish while they send; True if nothing is left of them."""
+    """Clients that disconnect while they send; True if no memory or file is leaked."""
     async with _client() as http:
         load = Load(server, http)
         await load.run([load.good] * 4 + [load.broken] * 4, 4)
@@ -227,17 +228,17 @@ async def broken(server: Server, requests: int) -> bool:
 
 
 async def faults(server: Server, requests: int) -> bool:
-    """A model that fails every third time; True if the others were well."""
+    """A model that fails every third time; True if the other requests succeed."""
     async with _client() as http:
         load = Load(server, http)
-        tally = load.tallies["good"] = Tally(frozenset((200, 503)))  # some are meant to fail
+        tally = load.tallies["good"] = Tally(frozenset((200, 503)))  # some must fail
         before, files = server.rss_mb(), server.files()
         began = time.perf_counter()
-        # One window each: with more, halving the batch heals a failure unseen.
+        # One window each: with more, a retry with half the batch would hide the failure.
         await load.run([partial(load.good, next(iter(GOOD)))] * requests, 2)
         await load.settled()
-        well = _report(f"{requests} with a failing model", load, began, before, files)
-        return well and tally.statuses["200"] > 0 and tally.statuses["503"] > 0
+        is_ok = _report(f"{requests} with a failing model", load, began, before, files)
+        return is_ok and tally.statuses["200"] > 0 and tally.statuses["503"] > 0
 
 
 def _client() -> httpx.AsyncClient:
@@ -254,9 +255,9 @@ def _report(title: str, load: Load, began: float, before: float, files: int) -> 
         print(f"| {kind} | {answers} | {middle:.2f} | {times[-1]:.2f} | {len(tally.wrong)} |")
     health = sorted(load.health) or [float("nan")]
     after = load.server.rss_mb()
-    most = 1000 * health[int(0.99 * len(health))]
+    percentile = 1000 * health[int(0.99 * len(health))]
     print(
-        f"\n/health: {len(health)} times, 99 % within {most:.0f} ms, longest "
+        f"\n/health: {len(health)} times, 99 % within {percentile:.0f} ms, longest "
         f"{1000 * health[-1]:.0f} ms; memory {before:.0f} -> {after:.0f} MB; "
         f"open files {files} -> {load.server.files()}"
     )
@@ -275,7 +276,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--broken", type=int, default=50)
     parser.add_argument("--faults", type=int, default=12)
-    parser.add_argument("--models", type=Path, default=REPO / "models")
+    parser.add_argument("--models", type=Path, default=REPOSITORY / "models")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     random.seed(options.seed)
@@ -285,9 +286,7 @@ def main() -> int:
         rounds["broken"] = asyncio.run(broken(server, options.broken))
     with serving(options.models.resolve(), FAULTY, **LIMITS) as server:
         rounds["faults"] = asyncio.run(faults(server, options.faults))
-    print(
-        "\n" + ", ".join(f"{name}: {'well' if ok else 'NOT WELL'}" for name, ok in rounds.items())
-    )
+    print("\n" + ", ".join(f"{name}: {'ok' if ok else 'FAILED'}" for name, ok in rounds.items()))
     return 0 if all(rounds.values()) else 1
 
 

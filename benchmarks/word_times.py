@@ -1,9 +1,9 @@
-"""When words are said: ours and transformers' `return_timestamps="word"`, against human times.
+"""Word times: ours and those of transformers' `return_timestamps="word"`, against human times.
 
-    python -m benchmarks.word_times --data ../shared/data/ami
+    python -m benchmarks.word_times --data AMI_FOLDER
 
-The same windows, whisper-base in float32. Errors are medians in milliseconds over the words that a
-transcript shares with the reference, and with each other.
+Both decode the same windows with whisper-base in float32. Errors are medians in milliseconds over
+the words that both sides share.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from asr_diarization.devices import choose_device
 from asr_diarization.transcript import Segment, Word
 from asr_diarization.whisper.checkpoint import load_whisper
 from asr_diarization.whisper.transcriber import WhisperTranscriber
-from benchmarks.normalizer import normalizer
 from benchmarks.recordings import load_recordings
-from benchmarks.scoring import word_time_errors
+from benchmarks.reports.tables import table
+from benchmarks.scores.normalizer import normalizer
+from benchmarks.scores.scoring import word_time_errors
 from benchmarks.store import REPOSITORY
-from benchmarks.tables import table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run and print."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.word_times",
         description=__doc__,
@@ -51,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         waveform = recording.waveform()
         probabilities = SileroDetector().probabilities(waveform)
         windows = speech_windows(waveform, probabilities, parameters.chunk_length_s, rules)
-        heard = ours.transcribe(windows, parameters).windows
-        mine = [segment for some in heard for segment in some]
-        other = [theirs(window) for window in windows]
+        transcribed = ours.transcribe(windows, parameters).windows
+        our_segments = [segment for segments in transcribed for segment in segments]
+        their_segments = [theirs(window) for window in windows]
         normalize = normalizer(recording.language)
         for title, a, b in (
-            ("ours against people", recording.segments, mine),
-            ("transformers against people", recording.segments, other),
-            ("ours against transformers", other, mine),
+            ("ours against people", recording.segments, our_segments),
+            ("transformers against people", recording.segments, their_segments),
+            ("ours against transformers", their_segments, our_segments),
         ):
             errors.setdefault(title, []).append(word_time_errors(a, b, normalize))
     rows = []
@@ -79,10 +79,10 @@ class _Theirs:
 
     def __call__(self, window: Window) -> Segment:
         samples = {"raw": window.samples(), "sampling_rate": SAMPLE_RATE}
-        wishes = {"language": "en", "task": "transcribe", "num_beams": 1, "do_sample": False}
-        said = self._run(samples, return_timestamps="word", generate_kwargs=wishes)["chunks"]
+        options = {"language": "en", "task": "transcribe", "num_beams": 1, "do_sample": False}
+        chunks = self._run(samples, return_timestamps="word", generate_kwargs=options)["chunks"]
         words = []
-        for chunk in said:
+        for chunk in chunks:
             start, end = (time if time is not None else 0.0 for time in chunk["timestamp"])
             times = (window.to_recording(start), window.to_recording(max(start, end)))
             words.append(Word(chunk["text"], *times))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Carry out what docker/Dockerfile does, in a clean virtual environment and an empty folder, and ask the
-# server that results: no container engine is needed. MODELS=folder names the local models.
+# Run the steps of docker/Dockerfile in a clean virtual environment and an empty folder, and send requests
+# to the resulting server. No container engine is needed. MODELS=folder names the local models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD

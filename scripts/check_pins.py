@@ -1,4 +1,4 @@
-"""Check that the packages a requirements file pins are installed in exactly these versions."""
+"""Check that the installed packages have the versions that a requirements file pins."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def moved(requirements: str) -> list[str]:
-    """One line for every `name==version` of a requirements file that is not what is installed."""
+def mismatches(requirements: str) -> list[str]:
+    """A line for every `name==version` of a requirements file that is not installed."""
     lines = [line.split("#")[0].strip() for line in requirements.splitlines()]
-    faults = []
+    found = []
     for line in filter(None, lines):
         name, _, pinned = line.partition("==")
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError:
-            found = "nothing"
-        if found.partition("+")[0] != pinned:  # 2.5.1+cu124 is 2.5.1
-            faults.append(f"{name}: {pinned} expected, {found} installed")
-    return faults
+            installed = "nothing"
+        if installed.partition("+")[0] != pinned:  # 2.5.1+cu124 is 2.5.1
+            found.append(f"{name}: {pinned} expected, {installed} installed")
+    return found
 
 
 if __name__ == "__main__":
-    faults = moved(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    sys.exit("\n".join(["versions moved:", *faults]) if faults else 0)
+    wrong = mismatches(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    sys.exit("\n".join(["wrong versions:", *wrong]) if wrong else 0)

@@ -1,12 +1,16 @@
-"""Print where pyannote's wheel keeps its sample recording, without importing pyannote."""
+"""Print the path of the sample recording in pyannote's wheel, without importing pyannote."""
 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-spec = find_spec("pyannote.audio")
-if spec is None or not spec.submodule_search_locations:
-    sys.exit("pyannote.audio is not installed; run make install")
-print(Path(spec.submodule_search_locations[0]) / "sample" / "sample.wav")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from asr_diarization.deploy.sample import sample_recording
+from asr_diarization.errors import DeployError
+
+try:
+    print(sample_recording())
+except DeployError as error:
+    sys.exit(str(error))

@@ -1,6 +1,5 @@
 """What several test modules share; nothing here imports torch before a test asks for it."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest_socket
 from hypothesis import settings
 
 from asr_diarization.config import ModelSettings
+from asr_diarization.deploy.sample import sample_recording
 from tests.support.paths import DATA, REPO
 
 settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
@@ -59,7 +59,4 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def phone_call() -> Path:
     """Half a minute of two people on the phone, from pyannote's wheel; `.rttm` beside it."""
-    spec = importlib.util.find_spec("pyannote.audio")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "sample" / "sample.wav"
+    return sample_recording()

@@ -6,14 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from asr_diarization.cli.deploy_options import add_wishes, changed_endpoint, new_endpoint
 from asr_diarization.deploy import checks, endpoint, files, watch
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
-from asr_diarization.errors import DeployError
+from asr_diarization.deploy.sample import sample_recording
+from asr_diarization.errors import DeployError, one_line
 
 EXIT_OK = 0
 NEW_ENDPOINT = "https://ui.endpoints.huggingface.co/new?repository={}&accelerator=gpu&task=custom"
@@ -52,7 +52,7 @@ def add_deploy(commands: Any) -> None:
     push.add_argument("--public", action="store_true", help="let everybody see it")
     create = _verb(verbs, "create", "make an endpoint", _create, EPILOG_OF_CREATE)
     _add_name(create)
-    create.add_argument("--dry-run", action="store_true", help="print the request, send nothing")
+    create.add_argument("--dry-run", action="store_true", help="print the arguments, send nothing")
     add_wishes(create, is_new=True)
     update = _verb(verbs, "update", "change an endpoint: what is not named stays", _update)
     _add_name(update)
@@ -148,7 +148,7 @@ def _sentence(error: Exception, status: int | None) -> str:
         404: "there is no such endpoint or repository in this namespace (see --namespace)",
         409: "there is one of this name already: use deploy update, or another name",
     }
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if status is None and "oken" not in text:
         return f"Hugging Face cannot be reached: {text}"
     return f"{advice.get(status or 401, f'Hugging Face refused ({status})')} ({text})"
@@ -169,7 +169,7 @@ def _create(api: Any, options: argparse.Namespace) -> int:
             _remark(checks.check_new(None, wish))  # nothing is sent, so nobody is asked
         except DeployError as error:
             print(f"warning: {error}", file=sys.stderr)
-        print(json.dumps(endpoint.body_of(api, wish), indent=2))
+        print(json.dumps(endpoint.masked_arguments(api, wish), indent=2))
         return EXIT_OK
     _remark(checks.check_new(api, wish))
     return _show(endpoint.create(api, wish))
@@ -194,7 +194,7 @@ def _wait(api: Any, options: argparse.Namespace) -> int:
 
 
 def _test(api: Any, options: argparse.Namespace) -> int:
-    audio = options.audio or _sample()
+    audio = options.audio or sample_recording()
     deployed = _endpoint(api, options)
     answer = watch.ask(deployed, audio, api.token, speakers=not options.no_speakers)
     if options.no_speakers:
@@ -246,10 +246,3 @@ def _show(deployed: Any) -> int:
     address = deployed.url or "no address yet"
     print(f"{deployed.name}: {watch.described(deployed)}, {address}")
     return EXIT_OK
-
-
-def _sample() -> Path:
-    spec = find_spec("pyannote.audio")
-    if spec is None or not spec.submodule_search_locations:
-        raise DeployError("pyannote.audio, whose sample is sent, is not installed; name an --audio")
-    return Path(spec.submodule_search_locations[0]) / "sample" / "sample.wav"

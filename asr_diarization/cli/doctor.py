@@ -1,4 +1,4 @@
-"""`python -m asr_diarization doctor`: its options, and how it tells what it found."""
+"""`python -m asr_diarization doctor`: its options, and its report as text or JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from asr_diarization.config import ModelSettings, read_settings
-from asr_diarization.doctor.findings import Finding, bad, faults
+from asr_diarization.doctor.findings import Finding, bad, problems
 from asr_diarization.errors import ModelLoadError
 
-EXIT_OK, EXIT_FAULTS = 0, 1
+EXIT_OK, EXIT_PROBLEMS = 0, 1
 DESCRIPTION = """Check, before any weight is loaded, what keeps a deployment from starting:
 versions that do not work together, FFmpeg, token, gated repositories (also those a diarization
 pipeline names), assistant, device, memory, disk, folders. The models are those of the environment:
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
     python -m asr_diarization doctor
   python -m asr_diarization doctor --json | jq '.findings[] | select(.is_ok | not)'
 
-exit code: 0 when nothing is wrong, 1 when something is
+exit code: 0 when no problems are found, 1 otherwise
 """
 
 
@@ -61,20 +61,20 @@ def _doctor(options: argparse.Namespace) -> int:
     else:
         with redirect_stdout(sys.stderr):  # some libraries print what they fail to import
             found = examine(settings, options.model_dir, _show_step, is_offline=options.offline)
-    is_ok = not faults(found)
+    is_ok = not problems(found)
     if options.json:
         print(json.dumps({"is_ok": is_ok, "findings": [asdict(one) for one in found]}, indent=2))
     else:
         print(as_text(found))
-    return EXIT_OK if is_ok else EXIT_FAULTS
+    return EXIT_OK if is_ok else EXIT_PROBLEMS
 
 
 def as_text(found: Sequence[Finding]) -> str:
-    """One line for each finding, and one for all."""
-    lines = [f"{'ok   ' if one.is_ok else 'FAULT'} {one.subject}: {one.text}" for one in found]
-    number = len(faults(found))
-    last = "nothing stands in the way" if not number else f"{number} to be mended"
-    return "\n".join([*lines, last])
+    """One line for each finding, then the number of problems."""
+    lines = [f"{'ok     ' if one.is_ok else 'PROBLEM'} {one.subject}: {one.text}" for one in found]
+    number = len(problems(found))
+    total = f"{number or 'no'} problem{'' if number == 1 else 's'} found"
+    return "\n".join([*lines, total])
 
 
 def _show_step(subject: str) -> None:

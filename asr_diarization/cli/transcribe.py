@@ -18,13 +18,13 @@ from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, o
 from asr_diarization.formats.json import to_json
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.payloads import parse_parameters
-from asr_diarization.protocols import Progress
 from asr_diarization.transcript import Transcript
 
 if TYPE_CHECKING:  # what is heavy, or may be what the doctor is to find broken
     from tqdm import tqdm
 
     from asr_diarization.pipeline import Pipeline
+    from asr_diarization.protocols import Progress
 
 EXIT_OK, EXIT_SOME_FAILED = 0, 1
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"

@@ -1,10 +1,10 @@
-"""What would fail on an endpoint, told before it costs anything."""
+"""Checks of a deployment before an endpoint is created or changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr_diarization.deploy.endpoint import Deployment
 from asr_diarization.deploy.presets import (
@@ -17,46 +17,51 @@ from asr_diarization.deploy.presets import (
 )
 from asr_diarization.errors import DeployError
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 UNUSABLE = ("not_available", "deprecated")
-UNTOLD = "a value the host does not tell"
+UNKNOWN = "a value the host does not tell"
 
 
-def check_new(api: Any, wish: Deployment) -> list[str]:
-    """Remarks on an endpoint that is to be made; without an `api`, as far as our tables know.
+def check_new(api: HfApi | None, wanted: Deployment) -> list[str]:
+    """Remarks on a new endpoint; without an `api`, only our own tables are asked.
 
     Raises:
         DeployError: it would not start.
     """
-    check_replicas(wish, {})
-    models = Models.of_variables({**wish.models, **wish.variables})
-    check_models(models, has_image=bool(wish.image))
-    return check_instance(api, models, wish.instance, wish.namespace) if wish.instance else []
+    check_replicas(wanted, {})
+    models = Models.of_variables({**wanted.models, **wanted.variables})
+    check_models(models, has_image=bool(wanted.image))
+    if wanted.instance is None:
+        return []
+    return check_instance(api, models, wanted.instance, wanted.namespace)
 
 
-def check_changed(api: Any, wish: Deployment, raw: Mapping[str, Any]) -> list[str]:
-    """Remarks on an endpoint as it will be; none where its models and machine stay.
+def check_changed(api: HfApi, wanted: Deployment, raw: Mapping[str, Any]) -> list[str]:
+    """Remarks on an endpoint after its change; none if its models and instance stay the same.
 
     Args:
         api: the client.
-        wish: what is to change.
+        wanted: the changes.
         raw: the endpoint, as the host describes it.
 
     Raises:
         DeployError: it would not start any more.
     """
-    check_replicas(wish, raw["compute"].get("scaling") or {})
-    changed = {**wish.models, **wish.variables}
-    if not (wish.instance or wish.image or any(name.endswith("_MODEL") for name in changed)):
+    check_replicas(wanted, raw["compute"].get("scaling") or {})
+    changed = {**wanted.models, **wanted.variables}
+    if not (wanted.instance or wanted.image or any(name.endswith("_MODEL") for name in changed)):
         return []
     model = raw["model"]
-    untold = dict.fromkeys(model.get("secrets") or (), UNTOLD)
-    models = Models.of_variables({**untold, **(model.get("env") or {}), **changed})
+    unknown = dict.fromkeys(model.get("secrets") or (), UNKNOWN)
+    models = Models.of_variables({**unknown, **(model.get("env") or {}), **changed})
     has_image = "huggingface" not in (model.get("image") or {"huggingface": {}})
-    check_models(models, has_image=bool(wish.image) or has_image)
-    there = _instance_of(raw)
-    machine = wish.instance or there
-    machine = replace(machine, vendor=there.vendor, region=there.region)  # it does not move
-    return check_instance(api, models, machine, wish.namespace)
+    check_models(models, has_image=bool(wanted.image) or has_image)
+    present = _instance_of(raw)
+    instance = wanted.instance or present
+    instance = replace(instance, vendor=present.vendor, region=present.region)  # it does not move
+    return check_instance(api, models, instance, wanted.namespace)
 
 
 def _instance_of(raw: Mapping[str, Any]) -> Instance:
@@ -70,26 +75,26 @@ def _instance_of(raw: Mapping[str, Any]) -> Instance:
     )
 
 
-def check_replicas(wish: Deployment, scaling: Mapping[str, Any]) -> None:
-    """Refuse a range of replicas that is none; `scaling` is what the endpoint has.
+def check_replicas(wanted: Deployment, scaling: Mapping[str, Any]) -> None:
+    """Refuse an impossible range of replicas; `scaling` holds the endpoint's present range.
 
     Raises:
-        DeployError: with both numbers.
+        DeployError: the message has both numbers.
     """
-    fewest = scaling.get("minReplica", 0) if wish.min_replica is None else wish.min_replica
-    most = scaling.get("maxReplica") if wish.max_replica is None else wish.max_replica
-    if most is not None and (fewest > most or fewest < 0 or most < 1):
+    minimum = scaling.get("minReplica", 0) if wanted.min_replica is None else wanted.min_replica
+    maximum = scaling.get("maxReplica") if wanted.max_replica is None else wanted.max_replica
+    if maximum is not None and (minimum > maximum or minimum < 0 or maximum < 1):
         raise DeployError(
-            f"from {fewest} to {most} replicas is no range: --min-replica may be 0 or more, and "
-            "--max-replica 1 or more and no less than it"
+            f"{minimum} to {maximum} replicas is not a valid range: --min-replica must be 0 or "
+            "more, and --max-replica 1 or more and at least --min-replica"
         )
 
 
 def check_models(models: Models, *, has_image: bool) -> None:
-    """Refuse models that do not load together, or not in the container; unknown ones may do.
+    """Refuse models that do not fit each other or the container; unknown ones are accepted.
 
     Raises:
-        DeployError: which, and what to take instead.
+        DeployError: the message names the model and a replacement.
     """
     model, assistant = SIZES.get(models.asr), SIZES.get(models.assistant or "")
     if model and assistant and model.vocabulary != assistant.vocabulary:
@@ -106,26 +111,26 @@ def check_models(models: Models, *, has_image: bool) -> None:
 
 
 def check_instance(
-    api: Any, models: Models, machine: Instance, namespace: str | None = None
+    api: HfApi | None, models: Models, instance: Instance, namespace: str | None = None
 ) -> list[str]:
-    """Remarks on the instance, after the client's list of hardware or else a table.
+    """Price and memory of the instance, from the client's list of hardware or else our table.
 
     Args:
-        api: the client; None asks nobody.
-        models: what is to fit.
-        machine: on what.
-        namespace: whose list.
+        api: the client; with None, only our table is read.
+        models: they must fit into the instance's memory.
+        instance: the machine.
+        namespace: the account whose list of hardware is read.
 
     Raises:
         DeployError: there is no such instance, or the models do not fit on it.
     """
-    remarks, memory = [], float(MEMORY_GB.get((machine.type, machine.size), 0))
-    if hasattr(api, "list_inference_endpoints_hardware"):
-        offer = _offer(api, machine, namespace)
+    remarks, memory = [], float(MEMORY_GB.get((instance.type, instance.size), 0))
+    if api is not None and hasattr(api, "list_inference_endpoints_hardware"):
+        offer = _offer(api, instance, namespace)
         memory = offer.gpu_memory_gb or offer.memory_gb
-        remarks.append(f"{offer.architecture}: {offer.price_per_hour} USD an hour and replica")
-    needed = models.needed_gb(machine.accelerator)
-    name = f"{machine.type} {machine.size}"
+        remarks.append(f"{offer.architecture}: {offer.price_per_hour} USD per hour and replica")
+    needed = models.needed_gb(instance.accelerator)
+    name = f"{instance.type} {instance.size}"
     if not needed or not memory:
         return [*remarks, f"memory not checked: models or {name} are not in our tables"]
     if needed > memory:
@@ -136,22 +141,21 @@ def check_instance(
     return [*remarks, f"memory: about {needed:.1f} GB (computed) of {memory:.0f} GB on {name}"]
 
 
-def _offer(api: Any, machine: Instance, namespace: str | None) -> Any:
-    """The machine in the list of what this account can have."""
-    everything = api.list_inference_endpoints_hardware(namespace=namespace)
-    near = [
-        one
-        for one in everything
-        if (one.vendor, one.region, one.accelerator)
-        == (machine.vendor, machine.region, machine.accelerator)
-        and one.status not in UNUSABLE
+def _offer(api: HfApi, instance: Instance, namespace: str | None) -> Any:
+    """The instance in the list of hardware that this account can have."""
+    offers = [
+        offer
+        for offer in api.list_inference_endpoints_hardware(namespace=namespace)
+        if (offer.vendor, offer.region, offer.accelerator)
+        == (instance.vendor, instance.region, instance.accelerator)
+        and offer.status not in UNUSABLE
     ]
-    for one in near:
-        if (one.instance_type, one.instance_size) == (machine.type, machine.size):
-            return one
-    there = ", ".join(sorted({f"{one.instance_type} {one.instance_size}" for one in near}))
-    where = f"{machine.vendor} {machine.region} {machine.accelerator}"
+    for offer in offers:
+        if (offer.instance_type, offer.instance_size) == (instance.type, instance.size):
+            return offer
+    names = ", ".join(sorted({f"{offer.instance_type} {offer.instance_size}" for offer in offers}))
+    place = f"{instance.vendor} {instance.region} {instance.accelerator}"
     raise DeployError(
-        f"{machine.type} {machine.size} cannot be had at {where}; "
-        + (f"there are {there}" if there else "choose another --vendor, --region, --accelerator")
+        f"{instance.type} {instance.size} is not available at {place}; "
+        + (f"available: {names}" if names else "choose another --vendor, --region, --accelerator")
     )

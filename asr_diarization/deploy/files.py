@@ -1,4 +1,4 @@
-"""What an endpoint's repository holds: the handler, and every module it can come to import."""
+"""Files of an endpoint's repository: the handler and every module that it can import."""
 
 from __future__ import annotations
 
@@ -6,68 +6,74 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 ROOT = Path(__file__).parents[2]
 BUTTON = "OWNER/asr-diarization"
-"""What README.md calls the repository that its button deploys."""
-NEIGHBOUR = r"\((?!https?://|#)[^)]*\)"
-"""Of a link in README.md: a path, where nothing is in the endpoint's repository."""
+"""The repository that the button in README.md deploys."""
+RELATIVE_TARGET = r"\((?!https?://|#)[^)]*\)"
+"""A link's target in README.md that is a path: the endpoint's repository does not hold it."""
 ALWAYS = ("handler.py", "requirements.txt", "README.md", "LICENSE")
 
 
 def files_of_endpoint(root: Path = ROOT) -> list[str]:
     """Paths below `root`, sorted; modules of the server and of the command line are not needed."""
-    found, waiting = set(ALWAYS), ["handler.py"]
-    while waiting:
-        for path in _imported(root, root / waiting.pop()):
+    found, unread = set(ALWAYS), ["handler.py"]
+    while unread:
+        for path in _imported_files(root, unread.pop()):
             if path not in found:
                 found.add(path)
-                waiting.append(path)
+                unread.append(path)
     return sorted(path for path in found if (root / path).is_file())
 
 
-def _imported(root: Path, module: Path) -> Iterator[str]:
-    """Files of ours that a file imports, wherever in it."""
+def imported_names(module: Path) -> set[str]:
+    """Dotted names that a file imports, at its top or in a function; some are not modules."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            path = name.replace(".", "/")
-            # A module runs the `__init__.py` of every package that it lies in.
-            packages = (f"{parent}/__init__.py" for parent in PurePosixPath(path).parents)
-            yield from (
-                p for p in (f"{path}.py", f"{path}/__init__.py", *packages) if (root / p).is_file()
-            )
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
-def push(api: Any, repository: str, *, private: bool, root: Path = ROOT) -> str:
-    """Make the repository if it is not there, and make it hold just these files; its address.
+def _imported_files(root: Path, module: str) -> Iterator[str]:
+    for name in imported_names(root / module):
+        path = name.replace(".", "/")
+        # Importing a module also runs the `__init__.py` of every package above it.
+        packages = (f"{parent}/__init__.py" for parent in PurePosixPath(path).parents)
+        candidates = (f"{path}.py", f"{path}/__init__.py", *packages)
+        yield from (candidate for candidate in candidates if (root / candidate).is_file())
 
-    Its README is `card`.
+
+def push(api: HfApi, repository: str, *, private: bool, root: Path = ROOT) -> str:
+    """Upload the files of an endpoint, without its old modules; the repository's address.
+
+    The repository is created if it does not exist. Its README is `card`.
     """
-    made = api.create_repo(repository, private=private, exist_ok=True)
+    created = api.create_repo(repository, private=private, exist_ok=True)
     readme = (root / "README.md").read_text(encoding="utf-8")
     api.upload_file(
-        repo_id=made.repo_id,
-        path_or_fileobj=card(readme, made.repo_id).encode(),
+        repo_id=created.repo_id,
+        path_or_fileobj=card(readme, created.repo_id).encode(),
         path_in_repo="README.md",
-        commit_message="What it is",
+        commit_message="Model card",
     )
     api.upload_folder(
-        repo_id=made.repo_id,
+        repo_id=created.repo_id,
         folder_path=str(root),
         allow_patterns=[name for name in files_of_endpoint(root) if name != "README.md"],
-        delete_patterns=["asr_diarization/*"],  # of an older version
+        delete_patterns=["asr_diarization/*"],  # modules of an older version
         commit_message="Handler for ASR and diarization",
     )
-    return str(made)
+    return str(created)
 
 
 def card(readme: str, repository: str) -> str:
-    """README.md for the repository: its button deploys it, links to what stays here are words."""
-    readme = re.sub(rf"^!\[[^\]]*\]{NEIGHBOUR}\n\n?", "", readme, flags=re.MULTILINE)
-    return re.sub(rf"\[([^\]]*)\]{NEIGHBOUR}", r"\1", readme).replace(BUTTON, repository)
+    """README.md for the repository: its button deploys it, relative links become plain words."""
+    readme = re.sub(rf"^!\[[^\]]*\]{RELATIVE_TARGET}\n\n?", "", readme, flags=re.MULTILINE)
+    return re.sub(rf"\[([^\]]*)\]{RELATIVE_TARGET}", r"\1", readme).replace(BUTTON, repository)

@@ -1,7 +1,7 @@
-"""Sets of models with an instance they fit on, and what instances have.
+"""Presets: models with an instance that has the memory for them.
 
-Memory of instances and prices are those of Hugging Face's pricing page, November 2025; where the
-client can list hardware (huggingface_hub 2), that list decides instead.
+Memory and prices of instances are those of Hugging Face's pricing page, November 2025; where the
+client can list hardware (huggingface_hub 2), its list is used instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asr_diarization.model_info.sources import Sources
 
 DIARIZATION_31 = "pyannote/speaker-diarization-3.1"
 DIARIZATION_4 = "pyannote/speaker-diarization-community-1"
-"""For pyannote.audio 3.4, which the default container can run, and for 4, which our image has."""
+"""For pyannote.audio 3.4 in the default container, and for 4 in our image."""
 SIZES = {
     "openai/whisper-tiny": WhisperSize(37_800_000, 4, 384, 51_865),
     "openai/whisper-tiny.en": WhisperSize(37_800_000, 4, 384, 51_864),
@@ -31,13 +31,13 @@ SIZES = {
     "distil-whisper/distil-large-v2": WhisperSize(756_000_000, 2, 1280, 51_865),
     "distil-whisper/distil-large-v3": WhisperSize(756_000_000, 2, 1280, 51_866),
 }
-"""Parameters, decoder layers, width and vocabulary, as the checkpoints' cards and configurations
-say."""
+"""Parameters, decoder layers, width and vocabulary, from the checkpoints' model cards and
+configurations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A machine, in the words of the Inference Endpoints API."""
+    """A machine, with the field names of the Inference Endpoints API."""
 
     vendor: str
     region: str
@@ -48,11 +48,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Models(Sources):
-    """What the handler's environment is to name."""
+    """The models that an endpoint loads."""
 
     @classmethod
     def of_variables(cls, variables: Mapping[str, str]) -> Models:
-        """Those an endpoint with these variables loads; what is empty or absent is the default."""
+        """The models that these variables name; an empty or missing name is the default."""
         return cls(
             variables.get("ASR_MODEL") or ModelSettings.model_fields["asr_model"].default,
             variables.get("ASSISTANT_MODEL") or None,

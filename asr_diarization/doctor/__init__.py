@@ -1,1 +1,1 @@
-"""What is wrong with a deployment, and what to do about it, before models are loaded."""
+"""Checks of a deployment before models are loaded: problems, and how to solve them."""

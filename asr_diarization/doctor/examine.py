@@ -1,4 +1,4 @@
-"""Says what keeps a deployment from starting, all of it at once, before weights are loaded."""
+"""All checks of a deployment, run before any weights are loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from asr_diarization.config import ModelSettings
 from asr_diarization.doctor import machine
 from asr_diarization.doctor.directories import check_directory
-from asr_diarization.doctor.findings import Finding, bad, faults, good, paragraph
+from asr_diarization.doctor.findings import Finding, bad, good, paragraph, problems
 from asr_diarization.doctor.hub import (
     Hub,
     OnStep,
@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_quickly(settings: ModelSettings, model_dir: str = "") -> None:
-    """What can be told in milliseconds, without the hub and without a weight.
+    """The checks that take milliseconds: they need no hub and no weights.
 
     Raises:
-        ModelLoadError: something is wrong; one paragraph names all of it.
+        ModelLoadError: there are problems; one paragraph names all of them.
     """
     began = time.perf_counter()
     sources = find_sources(settings, model_dir)
@@ -49,19 +49,19 @@ def check_quickly(settings: ModelSettings, model_dir: str = "") -> None:
     if not misnamed:
         found += [*_check_cache(sources), *_check_assistant(sources, None)]
     logger.debug("checked in %.3f s", time.perf_counter() - began)
-    if faults(found):
+    if problems(found):
         raise ModelLoadError(paragraph(found))
 
 
 def explain(error: ModelLoadError, settings: ModelSettings, model_dir: str = "") -> ModelLoadError:
-    """`error`, in clearer words if there are any, and what else would have gone wrong next."""
-    said = str(error)
-    found = [fault for fault in faults(examine(settings, model_dir)) if fault.text != said]
+    """`error` joined with what `examine` finds, or replaced by it if that is a better message."""
+    message = str(error)
+    found = [one for one in problems(examine(settings, model_dir)) if one.text != message]
     if not found:
         return error
-    if any("/" in fault.subject and fault.subject in said for fault in found):
+    if any("/" in problem.subject and problem.subject in message for problem in found):
         return ModelLoadError(paragraph(found))
-    return ModelLoadError(f"{said}. Besides: {paragraph(found)}")
+    return ModelLoadError(f"{message}. Besides: {paragraph(found)}")
 
 
 @silent()
@@ -72,47 +72,49 @@ def examine(
     *,
     is_offline: bool = False,
 ) -> list[Finding]:
-    """All checks; no hub is asked when it is switched off, or when every model is a directory."""
+    """All checks; the hub is not asked if it is switched off or every model is a directory."""
     sources = find_sources(settings, model_dir)
     found = [*_checks_of_machine(sources), *machine.check_imports()]
     found += _checks_of_local(sources)
     if not _has_hub(found):
-        return found  # nothing can be looked for without it
+        return found  # the other checks need huggingface_hub
     from huggingface_hub import constants
 
     if misnamed := _misnamed(sources):
-        return [*misnamed, *found]  # nobody can be asked about such names
+        return [*misnamed, *found]  # the hub does not accept such names
     found += _check_cache(sources)
     hub = None
     if is_offline or constants.HF_HUB_OFFLINE:
-        found += [check_offline(name, why) for name, why in _named_directly(sources).items()]
+        found += [
+            check_offline(name, variable) for name, variable in _named_directly(sources).items()
+        ]
     elif repositories := _named_directly(sources) | _named_by_local_pipeline(sources):
         hub = Hub(settings.hf_token.get_secret_value() if settings.hf_token else None)
         found += _checks_of_hub(hub, repositories, sources, on_step)
     found += _check_assistant(sources, hub)
     needed = {"versions", "FFmpeg", *machine.LIBRARIES}
-    if not needed & {finding.subject for finding in faults(found)}:
-        found += _checks_of_room(settings, sources, hub)
+    if not needed & {finding.subject for finding in problems(found)}:
+        found += _checks_of_sizes(settings, sources, hub)
     return found
 
 
 def _has_hub(found: list[Finding]) -> bool:
-    """Whether huggingface_hub can be used; if not, a finding says so."""
-    is_broken = any(fault.subject == "huggingface_hub" for fault in faults(found))
+    """Whether huggingface_hub can be used; if not, a finding already reports it."""
+    is_broken = any(problem.subject == "huggingface_hub" for problem in problems(found))
     return not is_broken and installed_version("huggingface_hub") is not None
 
 
 def _misnamed(sources: Sources) -> list[Finding]:
-    """Models that can be neither here nor on the hub."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    """Models whose names are neither directories nor valid repository names."""
+    from huggingface_hub.errors import HFValidationError
 
     found = []
     for source, variable in _named_directly(sources).items():
         try:
-            validate_repo_id(source)
+            cached(source, "config.json")
         except HFValidationError:
-            text = f"{variable}: {source} is no directory here, and no name of a repository either"
-            found.append(bad(source, f"{text} (owner/name, as openai/whisper-base)"))
+            text = f"{variable}: {source} is neither a directory here nor a valid repository name"
+            found.append(bad(source, f"{text} (owner/name, for example openai/whisper-base)"))
     return found
 
 
@@ -122,7 +124,7 @@ def _checks_of_machine(sources: Sources) -> list[Finding]:
 
 
 def _check_cache(sources: Sources) -> list[Finding]:
-    """Whether what is not there yet can be stored; a cache that has everything may be read-only."""
+    """Whether downloads can be stored; a cache that holds every model may be read-only."""
     from huggingface_hub import constants
 
     if all(_is_cached(source) for source in _named_directly(sources)):
@@ -131,7 +133,7 @@ def _check_cache(sources: Sources) -> list[Finding]:
 
 
 def _named_directly(sources: Sources) -> dict[str, str]:
-    """Hub ids among the settings, with the variable that names each."""
+    """Hub ids of the settings, each with the variable that names it."""
     named = sources.by_variable().items()
     return {source: variable for variable, source in named if not Path(source).is_dir()}
 
@@ -142,7 +144,7 @@ def _named_by_local_pipeline(sources: Sources) -> dict[str, str]:
     try:
         named = named_repositories(Path(sources.diarization) / "config.yaml")
     except ValueError:
-        return {}  # the directory's own check says so
+        return {}  # `check_directory` reports it
     return dict.fromkeys(named, "DIARIZATION_MODEL")
 
 
@@ -154,8 +156,8 @@ def _checks_of_hub(
     found += _checks_of_repositories(hub, repositories, on_step)
     if sources.diarization in repositories and not hub.is_down:
         named = dict.fromkeys(hub.named_by_pipeline(str(sources.diarization)), "DIARIZATION_MODEL")
-        more = {name: why for name, why in named.items() if name not in repositories}
-        found += _checks_of_repositories(hub, more, on_step)
+        others = {name: v for name, v in named.items() if name not in repositories}
+        found += _checks_of_repositories(hub, others, on_step)
     return found
 
 
@@ -171,11 +173,13 @@ def _checks_of_repositories(
 
 def _checks_of_local(sources: Sources) -> list[Finding]:
     named = sources.by_variable().items()
-    return [check_directory(source, why) for why, source in named if Path(source).is_dir()]
+    return [
+        check_directory(source, variable) for variable, source in named if Path(source).is_dir()
+    ]
 
 
 def _check_assistant(sources: Sources, hub: Hub | None) -> list[Finding]:
-    """Whether the assistant fits, from small files alone; nothing is said if they are not there."""
+    """Whether the assistant fits, from small files; no finding if they are missing."""
     if sources.assistant is None:
         return []
     fits = []
@@ -205,31 +209,31 @@ def _is_cached(repository: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
-    """What models take."""
+class _Sizes:
+    """Sizes of the models, in memory and as downloads."""
 
-    sizes: list[WhisperSize]
+    whispers: list[WhisperSize]
     download_bytes: int
 
 
-def _checks_of_room(settings: ModelSettings, sources: Sources, hub: Hub | None) -> list[Finding]:
-    """Device, memory and disk; as far as the models' sizes are known."""
+def _checks_of_sizes(settings: ModelSettings, sources: Sources, hub: Hub | None) -> list[Finding]:
+    """Device, memory and disk; memory and disk only if the models' sizes are known."""
     from huggingface_hub import constants
 
     device = machine.check_device(settings.device, settings.precision)
     found = [device]
-    room = _room(sources, hub)
-    if room.sizes and device.is_ok:
-        on = device.text
-        needed = needed_bytes(room.sizes, diarization=bool(sources.diarization), device=on)
-        found.append(machine.check_memory(needed, machine.available_bytes(on), on))
-    if room.download_bytes:
-        found.append(machine.check_disk(room.download_bytes, Path(constants.HF_HUB_CACHE)))
+    sizes = _sizes(sources, hub)
+    if sizes.whispers and device.is_ok:
+        name = device.text
+        needed = needed_bytes(sizes.whispers, diarization=bool(sources.diarization), device=name)
+        found.append(machine.check_memory(needed, machine.available_bytes(name), name))
+    if sizes.download_bytes:
+        found.append(machine.check_disk(sizes.download_bytes, Path(constants.HF_HUB_CACHE)))
     return found
 
 
-def _room(sources: Sources, hub: Hub | None) -> _Room:
-    sizes, download_bytes = [], 0
+def _sizes(sources: Sources, hub: Hub | None) -> _Sizes:
+    whispers, download_bytes = [], 0
     for source in filter(None, (sources.asr, sources.assistant)):
         parameters, missing = 0, 0
         if Path(source).is_dir():
@@ -239,5 +243,5 @@ def _room(sources: Sources, hub: Hub | None) -> _Room:
         config = _small_file(source, "config.json", hub)
         download_bytes += missing
         if parameters and "d_model" in config:
-            sizes.append(whisper_size(config, parameters))
-    return _Room(sizes, download_bytes)
+            whispers.append(whisper_size(config, parameters))
+    return _Sizes(whispers, download_bytes)

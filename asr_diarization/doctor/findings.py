@@ -1,4 +1,4 @@
-"""What checks find, and how it is told."""
+"""Findings: the results of checks, and the message about all problems."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ class Finding:
     """The result of one check."""
 
     subject: str
-    """What was looked at: `versions`, `HF_TOKEN`, a repository."""
+    """The thing that was checked: `versions`, `HF_TOKEN`, a repository."""
     is_ok: bool
     text: str
-    """What was found; for a fault, one sentence with the way out."""
+    """The result; for a problem, one sentence that also says how to solve it."""
 
 
 def good(subject: str, text: str) -> Finding:
-    """Nothing to do."""
+    """A check that found no problem."""
     return Finding(subject, True, text)
 
 
 def bad(subject: str, text: str) -> Finding:
-    """Something that keeps the models from loading, or will soon."""
+    """A problem: the models cannot be loaded, or will soon fail to load."""
     return Finding(subject, False, text)
 
 
-def faults(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that are not well."""
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that are not ok."""
     return [finding for finding in findings if not finding.is_ok]
 
 
 def paragraph(found: Iterable[Finding]) -> str:
-    """All faults as one paragraph, numbered when there are several."""
-    texts = [" ".join(finding.text.split()) for finding in faults(found)]
+    """All problems as one paragraph, numbered when there are several."""
+    texts = [" ".join(finding.text.split()) for finding in problems(found)]
     if len(texts) < 2:
         return "".join(texts)
     listed = "; ".join(f"({number}) {text}" for number, text in enumerate(texts, 1))
-    return f"{len(texts)} things keep this from starting: {listed}"
+    return f"{len(texts)} problems keep this from starting: {listed}"

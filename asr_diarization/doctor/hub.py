@@ -1,4 +1,4 @@
-"""Whether the hub lets this token have every repository that will be asked for."""
+"""Checks of the hub: the token, and whether it may read every repository that is needed."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr_diarization.doctor.directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
 from asr_diarization.doctor.findings import Finding, bad, good
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 OnStep = Callable[[str], None]
-"""Told what is about to be checked."""
+"""Called with the subject of the next check."""
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
-COMPANIONS = {
+MODELS_OF_PIPELINES = {
     "pyannote/speaker-diarization-3.1": (
         "pyannote/segmentation-3.0",
         "pyannote/wespeaker-voxceleb-resnet34-LM",
     ),
 }
-"""What pipelines name whose own configuration may not be read yet."""
+"""Models of gated pipelines whose `config.yaml` cannot be read yet."""
 WEIGHT_KINDS = (".safetensors", ".bin", ".ckpt", ".pt", ".npz")
 
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """The client's own lines about every attempt say less than one finding."""
+    """Silence the client's log: a finding says more than its lines about every attempt."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -36,49 +40,53 @@ def silent() -> Iterator[None]:
 
 
 class Hub:
-    """The hub as one token sees it: that of the settings, else of `hf auth login`."""
+    """The hub, asked with the token of the settings or else of `hf auth login`."""
 
     def __init__(self, token: str | None) -> None:
         from huggingface_hub import HfApi, get_token
 
         used = token or get_token()
         self._token_name = "HF_TOKEN" if token else "the token of hf auth login"
-        self._api = HfApi(token=used or False)
+        self._api: HfApi = HfApi(token=used or False)
         self._has_token = used is not None
         self._cannot_read_gated = False
         self.is_down = False
-        """After the first question that nobody answered: no other is asked."""
+        """Set by the first request without an answer; then no other request is sent."""
 
     def check_token(self) -> Finding:
-        """Whether the token is one; without any, gated repositories stay closed."""
+        """Whether the token is valid; without a token, gated repositories cannot be read."""
         if not self._has_token:
-            return good("HF_TOKEN", "not set, nor is anybody logged in: only public models open")
+            return good(
+                "HF_TOKEN", "not set, and nobody is logged in: only public models can be read"
+            )
         try:
             account = self._api.whoami()
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
             if _status(error) == 401:
                 return self._refused()
-            return self._unanswered("HF_TOKEN", error)
+            return self._no_answer("HF_TOKEN", error)
         token = (account.get("auth") or {}).get("accessToken") or {}
-        fine = token.get("fineGrained")
-        self._cannot_read_gated = fine is not None and not fine.get("canReadGatedRepos")
+        fine_grained = token.get("fineGrained")
+        self._cannot_read_gated = fine_grained is not None and not fine_grained.get(
+            "canReadGatedRepos"
+        )
         return good(
             "HF_TOKEN", f"{self._token_name} is valid, of {account.get('name', 'an account')}"
         )
 
     def _refused(self) -> Finding:
-        """The hub refuses such a token everything: what else is asked, anybody may ask."""
+        """The hub refuses every request with an invalid token: go on without a token."""
         from huggingface_hub import HfApi
 
         self._api, self._has_token = HfApi(token=False), False
         return bad(
             "HF_TOKEN",
-            f"{self._token_name} is not valid (mistyped, expired or revoked): make a new one with "
-            f"read access at {TOKENS_PAGE}",
+            f"{self._token_name} is not valid (mistyped, expired or revoked): create a new one "
+            f"with read access at {TOKENS_PAGE}",
         )
 
     def check_repository(self, repository: str, variable: str) -> Finding:
-        """Whether its files may be read."""
+        """Whether the token may read the repository."""
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
         try:
@@ -92,37 +100,37 @@ class Hub:
                 "HF_TOKEN may not see it; check the name, or use a directory",
             )
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
-            return self._unanswered(repository, error)
-        return good(repository, "may be read")
+            return self._no_answer(repository, error)
+        return good(repository, "can be read")
 
     def named_by_pipeline(self, repository: str) -> tuple[str, ...]:
-        """Repositories that a pyannote pipeline of the hub takes its models from."""
+        """Repositories of the models that a pyannote pipeline of the hub names."""
         config = self.config(repository, "config.yaml")
         try:
-            return named_repositories(config) if config else COMPANIONS.get(repository, ())
+            return named_repositories(config) if config else MODELS_OF_PIPELINES.get(repository, ())
         except ValueError:
-            return ()  # broken there; loading says so
+            return ()  # its file on the hub is broken; loading reports it
 
     def config(self, repository: str, name: str) -> Path | None:
-        """A small file of a repository, downloaded; None when it cannot be read."""
+        """Download a small file of a repository; None if it cannot be read."""
         if self.is_down:
             return cached(repository, name)
         try:
             return Path(self._api.hf_hub_download(repository, name))
-        except Exception:  # noqa: BLE001  closed or gone; its own check says so
+        except Exception:  # noqa: BLE001  `check_repository` reports it
             return None
 
     def weights(self, repository: str) -> tuple[int, int]:
-        """Parameters (0 when the hub does not say) and bytes still to be downloaded."""
+        """Number of parameters (0 if unknown), and bytes that must still be downloaded."""
         if self.is_down:
             return 0, 0
         try:
             info = self._api.model_info(repository, files_metadata=True)
-        except Exception:  # noqa: BLE001  its own check says so
+        except Exception:  # noqa: BLE001  `check_repository` reports it
             return 0, 0
         files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-        wanted = _loaded(files)
-        missing = [name for name in wanted if cached(repository, name) is None]
+        needed = _weight_files(files)
+        missing = [name for name in needed if cached(repository, name) is None]
         total = getattr(info.safetensors, "total", 0) if info.safetensors else 0
         return total, sum(files[name] for name in missing)
 
@@ -138,29 +146,33 @@ class Hub:
             )
         return f"{accept} with the account {self._token_name} belongs to"
 
-    def _unanswered(self, subject: str, error: Exception) -> Finding:
+    def _no_answer(self, subject: str, error: Exception) -> Finding:
         status = _status(error)
         self.is_down = status is None or status >= 500
-        why = f"status {status}" if status else type(error).__name__
+        reason = f"status {status}" if status else type(error).__name__
         return bad(
             "hub" if self.is_down else subject,
-            f"the hub could not be asked about {subject} ({why}); check the network and "
+            f"the hub gave no answer about {subject} ({reason}); check the network and "
             "HF_ENDPOINT, or use directories as models",
         )
 
 
 def named_repositories(config: Path) -> tuple[str, ...]:
-    """Repositories in a pipeline's `config.yaml`.
+    """Repositories that a pipeline's `config.yaml` names.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: it is not the configuration of a pipeline.
     """
     named = (name.partition("@")[0] for name in read_pipeline(config).values())
     return tuple(dict.fromkeys(filter(is_hub_id, named)))
 
 
 def cached(repository: str, name: str) -> Path | None:
-    """A file of a repository in the hub's cache; None when it is not there."""
+    """A file of a repository in the hub's cache; None if it is not cached.
+
+    Raises:
+        HFValidationError: the repository has an impossible name.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, name)
@@ -168,11 +180,11 @@ def cached(repository: str, name: str) -> Path | None:
 
 
 def check_offline(repository: str, variable: str) -> Finding:
-    """With the hub switched off, only what is in the cache can be loaded, weights included."""
+    """Whether the cache holds the repository with its weights, since the hub is switched off."""
     is_pipeline = variable == "DIARIZATION_MODEL"
     config = cached(repository, "config.yaml" if is_pipeline else "config.json")
     if config is None:
-        missing = ["everything"]
+        missing = ["all files"]
     elif is_pipeline:
         missing = _uncached_parts(repository, config)
     else:
@@ -188,7 +200,7 @@ def check_offline(repository: str, variable: str) -> Finding:
 
 
 def _uncached_parts(repository: str, config: Path) -> list[str]:
-    """Models of a cached pipeline that are not in the cache themselves."""
+    """Models of a cached pipeline that are not cached."""
     try:
         parts = read_pipeline(config).values()
     except ValueError as error:
@@ -203,11 +215,11 @@ def _uncached_parts(repository: str, config: Path) -> list[str]:
     return missing
 
 
-def _loaded(files: dict[str, int]) -> list[str]:
-    """The weights a loader takes: safetensors if there are any; the same weights come twice."""
+def _weight_files(files: dict[str, int]) -> list[str]:
+    """Files of the weights that are loaded; a repository may hold them in several formats."""
     tensors = [name for name in files if name.endswith(".safetensors") and "/" not in name]
-    whole = [name for name in tensors if "fp32" not in name]
-    return whole or tensors or [name for name in files if name.endswith(WEIGHT_KINDS)]
+    default = [name for name in tensors if "fp32" not in name]
+    return default or tensors or [name for name in files if name.endswith(WEIGHT_KINDS)]
 
 
 def _status(error: Exception) -> int | None:

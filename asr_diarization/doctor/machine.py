@@ -1,4 +1,4 @@
-"""Whether this machine can run the models: decoders, device, memory, disk, folders."""
+"""Checks of the machine: libraries, decoders, device, memory, disk, folders."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from asr_diarization.doctor.findings import Finding, bad, good
-from asr_diarization.doctor.versions import INSTALL, installed_version
-from asr_diarization.errors import ModelLoadError
+from asr_diarization.doctor.versions import INSTALL, PYAV, installed_version
+from asr_diarization.errors import ModelLoadError, one_line
 
 DECODERS = ("pcm_s16le", "flac", "mp3", "vorbis", "opus", "aac", "amrnb")
 GB = 1e9
@@ -19,49 +19,50 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 LIBRARIES = {
     "numpy": "numpy",
-    "huggingface_hub": "huggingface_hub.hf_api",  # the package itself imports nothing
+    "huggingface_hub": "huggingface_hub.hf_api",  # importing the package alone imports nothing
     "safetensors": "safetensors",
     "torch": "torch",
     "transformers": "transformers",
     "accelerate": "accelerate",
 }
-"""What must be imported, by the names they are installed under."""
+"""Libraries that must be importable: the installed name, and the module to import."""
 
 
 def check_imports() -> list[Finding]:
-    """A fault for every library that is installed and cannot be imported; it may raise anything."""
+    """A problem for every library that is installed but cannot be imported."""
     found = []
     for name, module in LIBRARIES.items():
         if installed_version(name) is None:
-            continue  # `check_versions` says so
+            continue  # `check_versions` reports it
         try:
             import_module(module)
-        except Exception as error:  # noqa: BLE001
-            said = " ".join(str(error).split()) or type(error).__name__
-            found.append(bad(name, f"{name} cannot be imported ({said}); {INSTALL}"))
+        except Exception as error:  # noqa: BLE001  a broken build may raise anything
+            text = f"{name} cannot be imported ({one_line(error)}); {INSTALL}"
+            found.append(bad(name, text))
     return found
 
 
 def check_ffmpeg() -> Finding:
-    """PyAV brings FFmpeg's libraries; a broken or crippled build is found here."""
+    """Whether PyAV, which contains FFmpeg's libraries, can be imported and decode all formats."""
     try:
         import av
     except Exception as error:  # noqa: BLE001  a broken build may raise anything
         return bad(
-            "FFmpeg", f"PyAV cannot be imported ({error}); pip install --force-reinstall av==18.1.0"
+            "FFmpeg",
+            f"PyAV cannot be imported ({one_line(error)}); pip install --force-reinstall {PYAV}",
         )
     missing = [name for name in DECODERS if name not in av.codecs_available]
     if missing:
         return bad(
             "FFmpeg",
             f"this build of PyAV {av.__version__} cannot decode {', '.join(missing)}; "
-            "pip install --force-reinstall --only-binary av av==18.1.0",
+            f"pip install --force-reinstall --only-binary av {PYAV}",
         )
     return good("FFmpeg", f"PyAV {av.__version__}")
 
 
 def check_device(setting: str, precision: str) -> Finding:
-    """Whether the device that `DEVICE` names is there, and computes as `PRECISION` wants it."""
+    """Whether the device named by `DEVICE` exists and supports `PRECISION`."""
     from asr_diarization.devices import choose_device
     from asr_diarization.whisper.precision import choose_precision
 
@@ -74,7 +75,7 @@ def check_device(setting: str, precision: str) -> Finding:
 
 
 def available_bytes(device: str) -> int:
-    """Free memory of an accelerator; for the CPU, what this process may use in all."""
+    """Free memory of an accelerator; for the CPU, all the memory that this process may use."""
     if device.startswith("cuda"):
         import torch
 
@@ -84,7 +85,7 @@ def available_bytes(device: str) -> int:
 
 
 def _limit(path: str) -> int:
-    """A container's limit in bytes; no limit counts as a very large one."""
+    """A container's memory limit in bytes; a very large number if there is none."""
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except OSError:
@@ -93,7 +94,7 @@ def _limit(path: str) -> int:
 
 
 def check_memory(needed: int, available: int, where: str) -> Finding:
-    """Whether the models fit; `needed` is computed from the sizes of their weights."""
+    """Whether the models fit into memory; `needed` is computed from the sizes of their weights."""
     if needed > available:
         return bad(
             "memory",
@@ -104,27 +105,27 @@ def check_memory(needed: int, available: int, where: str) -> Finding:
 
 
 def check_disk(needed: int, folder: Path) -> Finding:
-    """Whether what must still be downloaded fits into `folder`."""
+    """Whether the remaining downloads fit into `folder`."""
     free = shutil.disk_usage(_existing(folder)).free
     if needed > free:
         return bad(
             "disk",
-            f"{needed / GB:.1f} GB are still to be downloaded into {folder}, which has "
-            f"{free / GB:.1f} GB free; free some, or set HF_HOME to a larger disk",
+            f"{needed / GB:.1f} GB must still be downloaded into {folder}, which has "
+            f"{free / GB:.1f} GB free; free some space, or set HF_HOME to a larger disk",
         )
     return good("disk", f"{needed / GB:.1f} GB to download, {free / GB:.1f} GB free in {folder}")
 
 
 def check_temporary() -> Finding:
-    """Whether there is a folder for temporary files: uploads and configurations pass through it."""
+    """Whether there is a writable folder for temporary files, which uploads need."""
     try:
         return good("TMPDIR", f"{tempfile.gettempdir()} is writable")
     except OSError:
-        return bad("TMPDIR", "no folder for temporary files can be written; set TMPDIR to one")
+        return bad("TMPDIR", "no folder for temporary files is writable; set TMPDIR to one that is")
 
 
 def check_writable(folder: Path, variable: str) -> Finding:
-    """Whether files can be made in `folder`, or where it would be made."""
+    """Whether files can be created in `folder`, or in its nearest existing parent."""
     parent = _existing(folder)
     try:
         with tempfile.TemporaryFile(dir=parent):
@@ -132,10 +133,10 @@ def check_writable(folder: Path, variable: str) -> Finding:
     except OSError as error:
         return bad(
             variable,
-            f"{folder} cannot be written ({error.strerror}); set {variable} to a folder that can",
+            f"{folder} is not writable ({error.strerror}); set {variable} to a writable folder",
         )
 
 
 def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest thing above it that exists."""
+    """`folder`, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,7 +1,7 @@
-"""Whether the installed libraries work together, told from their files, without importing them.
+"""Checks that the installed versions work together; nothing is imported for it.
 
-Every rule here is a failure that was seen: libraries say so late, deep inside an import, or not
-at all. `INSTALL` is what to do about all of them.
+Every rule here stands for a failure that happened: libraries report it late, deep inside an import,
+or not at all. `INSTALL` is the solution for all of them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from asr_diarization.doctor.findings import Finding, bad, good
 
 NEEDED = ("torch", "transformers", "accelerate", "huggingface_hub", "numpy", "av", "silero-vad")
 NEEDED_FOR_SPEAKERS = ("torchaudio", "pyannote.audio")
-PICKY = ("torchaudio", "torchvision", "transformers", "pyannote.audio", "torchcodec")
-"""Those whose own requirements pip may have broken since, with only a warning."""
-WATCHED = {"torch", "torchaudio", "torchvision", "numpy", "huggingface-hub", "tokenizers"}
+DEPENDENTS = ("torchaudio", "torchvision", "transformers", "pyannote.audio", "torchcodec")
+"""Packages whose requirements a later `pip install` may have broken with only a warning."""
+DEPENDENCIES = {"torch", "torchaudio", "torchvision", "numpy", "huggingface-hub", "tokenizers"}
+"""Requirements of `DEPENDENTS` that are checked."""
+PYAV = "av==18.1.0"
+"""The requirement of PyAV, as in the requirements files."""
 INSTALL = (
     "install the versions that were tested together: pip install -r requirements.txt in the "
     "default container, -r requirements/current.txt elsewhere"
@@ -29,19 +32,19 @@ INSTALL = (
 
 
 def check_versions(*, speakers: bool) -> list[Finding]:
-    """One fault for every pair that does not work together; else one line with the versions."""
+    """A problem for every pair that does not work together; else one finding with all versions."""
     names = NEEDED + (NEEDED_FOR_SPEAKERS if speakers else ())
     installed = {name: found for name in names if (found := installed_version(name))}
-    problems = [f"{name} is not installed" for name in names if name not in installed]
-    problems += [*_cuda_builds(), *_broken_requirements(), *_known_pairs(installed)]
-    if problems:
-        return [bad("versions", f"{problem}; {INSTALL}") for problem in problems]
+    complaints = [f"{name} is not installed" for name in names if name not in installed]
+    complaints += [*_cuda_builds(), *_broken_requirements(), *_known_pairs(installed)]
+    if complaints:
+        return [bad("versions", f"{complaint}; {INSTALL}") for complaint in complaints]
     shown = ", ".join(f"{name} {found}" for name, found in installed.items())
     return [good("versions", shown)]
 
 
 def installed_version(name: str) -> str | None:
-    """What is installed, or None."""
+    """The installed version, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -49,19 +52,20 @@ def installed_version(name: str) -> str | None:
 
 
 def _cuda_builds() -> Iterator[str]:
-    """Where torchaudio or torchvision refuses a torch that was built for another CUDA."""
-    theirs = _built_for("torch")
+    """Builds of torchaudio or torchvision for another CUDA version than torch's."""
+    of_torch = _cuda_build("torch")
     for name in ("torchaudio", "torchvision"):
-        ours = _built_for(name)
-        if theirs and ours and ours != theirs:
+        build = _cuda_build(name)
+        if of_torch and build and build != of_torch:
             yield (
-                f"torch {installed_version('torch')} is built for {_spelled(theirs)} but {name} "
-                f"{installed_version(name)} for {_spelled(ours)}, and {name} will not be imported"
+                f"torch {installed_version('torch')} is built for {_cuda_name(of_torch)} "
+                f"but {name} {installed_version(name)} for {_cuda_name(build)}, "
+                f"and {name} cannot be imported"
             )
 
 
-def _built_for(package: str) -> str | None:
-    """`cu130`, `cpu` or the like, from the package's `version.py`; None when it does not say."""
+def _cuda_build(package: str) -> str | None:
+    """`cu130` or the like from the package's `version.py`; None for other builds."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         return None
@@ -73,33 +77,35 @@ def _built_for(package: str) -> str | None:
     return found[1] if found else None
 
 
-def _spelled(build: str) -> str:
-    """`CUDA 13.0` of `cu130`."""
+def _cuda_name(build: str) -> str:
+    """`CUDA 13.0` for `cu130`."""
     return f"CUDA {build[2:-1]}.{build[-1]}"
 
 
 def _broken_requirements() -> Iterator[str]:
-    """What the packages that matter say about each other."""
-    for package in PICKY:
+    """Requirements of the installed packages that other installed packages do not meet."""
+    for package in DEPENDENTS:
         try:
             lines = requires(package) or []
         except PackageNotFoundError:
             continue
         for line in lines:
-            wish = Requirement(line)
-            name = wish.name.lower().replace("_", "-")
-            if name not in WATCHED or (wish.marker and not wish.marker.evaluate({"extra": ""})):
+            requirement = Requirement(line)
+            name = requirement.name.lower().replace("_", "-")
+            if name not in DEPENDENCIES or (
+                requirement.marker and not requirement.marker.evaluate({"extra": ""})
+            ):
                 continue
             found = installed_version(name)
-            if found and not wish.specifier.contains(found, prereleases=True):
+            if found and not requirement.specifier.contains(found, prereleases=True):
                 yield (
-                    f"{package} {version(package)} needs {name}{wish.specifier}, "
+                    f"{package} {version(package)} needs {name}{requirement.specifier}, "
                     f"but {found} is installed"
                 )
 
 
 def _known_pairs(installed: dict[str, str]) -> Iterator[str]:
-    """Pairs whose own metadata allows what does not work."""
+    """Pairs that do not work together although their metadata allows them."""
 
     def older(name: str, bound: str) -> bool:
         return name in installed and Version(installed[name]) < Version(bound)

@@ -1,1 +1,1 @@
-"""Models that need no account, built from pinned wheels."""
+"""Models that need no account: they are built from pinned wheels of PyPI."""

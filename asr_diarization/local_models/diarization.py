@@ -1,4 +1,4 @@
-"""A pyannote pipeline directory out of segmentation-3.0 and CAM++, for pyannote 4 and 3.4.
+"""Writes a pyannote pipeline directory, made of segmentation-3.0 and CAM++, for pyannote 4 and 3.4.
 
 The directory is in pyannote 4's form: `config.yaml` refers to its neighbours as `$model/...`.
 pyannote 3.4 opens only a file, knows neither `$model` nor `plda`, and wants absolute paths, which
@@ -22,11 +22,11 @@ from asr_diarization.diarization.pyannote_pipeline import CHECKPOINT
 from asr_diarization.local_models.campplus_weights import fold_campplus
 
 EMBEDDING_CLASS = {"module": "asr_diarization.diarization.campplus", "class": "CAMPPlus"}
-"""What the checkpoint names for pyannote to import. Written out, since directories built before
-stop loading when the class moves: then raise the recipe in `build`."""
+"""The class that pyannote imports; the checkpoint holds its name. If the class moves, directories
+built before cannot be loaded any more: then raise the recipe in `build`."""
 CHUNK_SECONDS = 10.0
 THRESHOLD = 0.8
-"""Cosine-like distance at which voices part. Recordings of known conversations come out the same
+"""Distance threshold between the clusters of two speakers. Known conversations give the same result
 from 0.65 to 0.95: this is the middle."""
 CONFIG: dict[str, Any] = {
     "pipeline": {
@@ -52,7 +52,7 @@ def write_diarization(segmentation: Path, campplus: Path, target: Path) -> None:
     """Fill the directory `target`.
 
     Args:
-        segmentation: pyannote's checkpoint of segmentation-3.0, taken as it is.
+        segmentation: pyannote's checkpoint of segmentation-3.0, which is copied.
         campplus: 3D-Speaker's weights of CAM++.
         target: an existing directory.
     """
@@ -61,7 +61,7 @@ def write_diarization(segmentation: Path, campplus: Path, target: Path) -> None:
     shutil.copyfile(segmentation, target / "segmentation" / CHECKPOINT)
     state = torch.load(campplus, map_location="cpu", weights_only=True)
     torch.save(embedding_checkpoint(state), target / "embedding" / CHECKPOINT)
-    # pyannote 4 loads a PLDA before it knows that this clustering has no use for one.
+    # pyannote 4 loads a PLDA even though this clustering does not use it.
     unit, zero = np.eye(DIMENSION), np.zeros(DIMENSION)
     np.savez(target / "plda" / "xvec_transform.npz", mean1=zero, mean2=zero, lda=unit)
     np.savez(target / "plda" / "plda.npz", mu=zero, tr=unit, psi=np.ones(DIMENSION))
@@ -69,14 +69,14 @@ def write_diarization(segmentation: Path, campplus: Path, target: Path) -> None:
 
 
 def embedding_checkpoint(state: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """3D-Speaker's weights as what `pyannote.audio.Model.from_pretrained` loads."""
+    """3D-Speaker's weights as a checkpoint for `pyannote.audio.Model.from_pretrained`."""
     return {
         "state_dict": fold_campplus(state),
         "hyper_parameters": {"sample_rate": SAMPLE_RATE, "num_channels": 1},
         "hparams_name": "kwargs",
         "pytorch-lightning_version": "2.0.2",
         "pyannote.audio": {
-            # pyannote 3.4 insists on all three numbers of a version.
+            # pyannote 3.4 needs all three numbers of a version.
             "versions": {"torch": "2.0.0", "pyannote.audio": "3.0.0"},
             "architecture": EMBEDDING_CLASS,
             "specifications": Specifications(

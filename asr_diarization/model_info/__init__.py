@@ -1,1 +1,1 @@
-"""What is known of a model without its weights: where it lies, what it needs, what it fits."""
+"""Facts about models that need no weights: location, memory, compatibility."""

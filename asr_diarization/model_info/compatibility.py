@@ -1,4 +1,4 @@
-"""Whether an assistant can guess for a model: what both must have in common."""
+"""Whether an assistant can draft for a model: properties that both must share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MULTILINGUAL_VOCABULARY = 51865
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What of a Whisper checkpoint an assistant must have too."""
+    """Properties of a Whisper checkpoint that its assistant must share."""
 
     name: str
     vocabulary: int
@@ -54,26 +54,26 @@ def is_multilingual(vocabulary_size: int, stated: bool | None = None) -> bool:
 
 
 def spelled_languages(*, is_multilingual: bool) -> str:
-    """How a complaint calls it."""
+    """The text that error messages use."""
     return "multilingual" if is_multilingual else "English only"
 
 
 def check_fit(model: Fit, assistant: Fit) -> None:
-    """Refuse an assistant that cannot guess for `model`.
+    """Refuse an assistant that cannot draft for `model`.
 
     Raises:
-        ModelLoadError: vocabulary, languages or features differ; the sentence names both.
+        ModelLoadError: vocabulary, languages or features differ; the message names both models.
     """
     expected, found = asdict(model), asdict(assistant)
-    for what in expected:
-        is_said = _is_said(expected[what]) and _is_said(found[what])
-        if what != "name" and is_said and expected[what] != found[what]:
+    for field in expected:
+        is_known = _is_known(expected[field]) and _is_known(found[field])
+        if field != "name" and is_known and expected[field] != found[field]:
             raise ModelLoadError(
                 f"ASSISTANT_MODEL {assistant.name} does not fit ASR_MODEL {model.name}: "
-                f"{what.replace('_', ' ')} {found[what]} against {expected[what]}"
+                f"{field.replace('_', ' ')} {found[field]} against {expected[field]}"
             )
 
 
-def _is_said(value: object) -> bool:
-    """Whether a configuration told all of it."""
+def _is_known(value: object) -> bool:
+    """Whether the configuration has every part of the value."""
     return not (isinstance(value, tuple) and None in value)

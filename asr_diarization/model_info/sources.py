@@ -1,4 +1,4 @@
-"""Where the models of a deployment are: a directory, or a repository of the hub."""
+"""Sources of a deployment's models: directories or repositories of the hub."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from asr_diarization.model_info.memory import read_config
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What `ModelSettings` means in a deployed repository; each a directory or a hub id."""
+    """Where each model of the settings is loaded from: a directory or a hub id."""
 
     asr: str
     assistant: str | None = None
     diarization: str | None = None
 
     def by_variable(self) -> dict[str, str]:
-        """Those that are set, under the names of their environment variables."""
+        """The models that are set, by the names of their environment variables."""
         named = {
             "ASR_MODEL": self.asr,
             "ASSISTANT_MODEL": self.assistant,
@@ -28,7 +28,10 @@ class Sources:
 
 
 def find_sources(settings: ModelSettings, model_dir: str = "") -> Sources:
-    """Directories inside `model_dir` come first; it is the model itself if it is Whisper."""
+    """The sources of the settings; directories inside `model_dir` come first.
+
+    If `ASR_MODEL` is not set and `model_dir` is itself a Whisper checkpoint, it is the model.
+    """
     if "asr_model" not in settings.model_fields_set and _is_whisper(model_dir):
         asr = model_dir
     else:
@@ -45,6 +48,6 @@ def _is_whisper(directory: str) -> bool:
 
 
 def _inside(model_dir: str, name: str) -> str:
-    """`name` as a directory of the deployed repository if there is one, else as it is."""
+    """The directory `name` of the deployed repository if it exists, else `name`."""
     candidate = Path(model_dir) / name
     return str(candidate) if model_dir and candidate.is_dir() else name

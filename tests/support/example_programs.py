@@ -1,4 +1,4 @@
-"""The programs in `examples/`, run as a reader would run them."""
+"""Runs the programs in `examples/` as a reader would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAMS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in COMMANDS
 def run_example(
     path: Path, audio: Path, folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """One of them, with a recording; skips where its interpreter is not installed."""
+    """Run a program with a recording; skip if its interpreter is not installed."""
     command = COMMANDS[path.suffix]
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
@@ -33,7 +33,7 @@ def run_example(
 
 
 def check_example(path: Path, phone_call: Path, folder: Path, **variables: str) -> None:
-    """Whether it prints what two people say to each other, each under one name."""
+    """Check that a program prints the conversation with the right speaker for both people."""
     ended = run_example(path, phone_call, folder, **variables)
     assert ended.returncode == 0, ended.stderr
     text = ended.stdout
@@ -44,8 +44,8 @@ def check_example(path: Path, phone_call: Path, folder: Path, **variables: str) 
     assert len(lines) >= 6
     sheila, diane = (
         next(word for word in line.replace(":", " ").split() if word.startswith("SPEAKER_"))
-        for said in ("Sheila", "Diane")
+        for name in ("Sheila", "Diane")
         for line in lines
-        if said in line
+        if name in line
     )
     assert {sheila, diane} == {"SPEAKER_00", "SPEAKER_01"}, text

@@ -1,4 +1,4 @@
-"""`deploy ...` as a command, against the hosts' API on loopback: fixtures, and what was asked."""
+"""Fixtures that run `deploy ...` as a command against the host's API on loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWN_ENV = "env" in inspect.signature(huggingface_hub.HfApi.create_inference_endp
 
 @pytest.fixture(name="host")
 def endpoints_api(monkeypatch):
-    """The hub and the host of endpoints; whoever asks has a token."""
+    """The hub and the host of endpoints; the client has a token."""
     pytest_socket.enable_socket()
     pytest_socket.socket_allow_hosts(["127.0.0.1", "localhost"])
     host = LoopbackEndpoints()
@@ -31,7 +31,7 @@ def endpoints_api(monkeypatch):
 
 @pytest.fixture(name="run")
 def command(host, capsys):
-    """`deploy ...`: exit code, what it printed, what it remarked."""
+    """Runs `deploy ...`: exit code, standard output, standard error."""
 
     def run(line: str):
         code = main(["deploy", *line.split()])
@@ -44,7 +44,7 @@ def command(host, capsys):
 
 @pytest.fixture(name="made")
 def first_endpoint(run, host):
-    """An endpoint, and what was asked to make it."""
+    """The request that created an endpoint: (path, body)."""
     assert run("create calls --repository somebody/asr")[0] == 0
     (asked,) = asked_of(host, "POST")
     return asked
@@ -59,8 +59,8 @@ def asked_of(host, *methods):
     ]
 
 
-def surroundings(model):
-    """Variables, and secrets that are none of them."""
+def environment_of(model):
+    """Variables and secrets of a request, also where the client sends both as secrets."""
     secrets = dict(model.get("secrets") or {})
     return model.get("env") or {
         n: secrets.pop(n) for n in list(secrets) if n != "HF_TOKEN"

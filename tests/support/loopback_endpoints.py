@@ -1,4 +1,4 @@
-"""Inference Endpoints' API on loopback, beside a hub that takes uploads."""
+"""A loopback server with the Inference Endpoints API and a hub that accepts uploads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER = {
 
 
 def compute(accelerator: str, kind: str, size: str, gb: float, **more: Any) -> dict[str, Any]:
-    """A line of the list of hardware."""
+    """An entry of the list of hardware."""
     is_gpu = accelerator == "gpu"
     return {
         "id": f"aws-us-east-1-{kind}-{size}",
@@ -55,7 +55,7 @@ class LoopbackEndpoints(LoopbackHub):
         ]
     )
     commits: list[dict[str, Any]] = field(default_factory=list)
-    said: dict[str, Any] = field(default_factory=lambda: dict(ANSWER))
+    inference: dict[str, Any] = field(default_factory=lambda: dict(ANSWER))
     refusal: tuple[int, str] | None = None
 
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
@@ -72,7 +72,7 @@ class LoopbackEndpoints(LoopbackHub):
             region = {"name": "us-east-1", "computes": self.computes}
             return self._json({"vendors": [{"name": "aws", "regions": [region]}]})
         if request.method == "POST" and len(path) == 3:
-            return self._json(self._told(self._create(request.json)))
+            return self._json(self._public(self._create(request.json)))
         if path[3] not in self.endpoints:
             return 404, {}, b'{"error": "Endpoint not found"}'
         return self._on_endpoint(request, path)
@@ -101,10 +101,10 @@ class LoopbackEndpoints(LoopbackHub):
             status["state"], status["message"] = self.states.pop(0)
         if status["state"] == "running":
             status["url"] = f"{self.url}/running/{path[3]}"
-        return self._json(self._told(endpoint))
+        return self._json(self._public(endpoint))
 
-    def _told(self, endpoint: dict[str, Any]) -> dict[str, Any]:
-        """As anybody sees it: names of secrets, no values."""
+    def _public(self, endpoint: dict[str, Any]) -> dict[str, Any]:
+        """The endpoint as the API shows it: with names of secrets, without their values."""
         secrets = dict.fromkeys(endpoint["model"].get("secrets") or {}, "")
         return {**endpoint, "model": {**endpoint["model"], "secrets": secrets}}
 
@@ -114,7 +114,7 @@ class LoopbackEndpoints(LoopbackHub):
         if request.headers.get("content-type") != "application/json":
             return 400, {}, b'{"error": "Content type not supported"}'
         base64.b64decode(request.json["inputs"], validate=True)
-        return self._json(self.said)
+        return self._json(self.inference)
 
     def _upload(
         self, request: Request, path: list[str]

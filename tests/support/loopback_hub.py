@@ -21,7 +21,7 @@ REVISION = "0" * 40
 
 @dataclass
 class Repository:
-    """What the hub holds under one name."""
+    """A repository of the hub."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     gated: bool = False
@@ -44,16 +44,16 @@ class Request:
 
 @dataclass
 class LoopbackHub:
-    """What it holds may be changed while it runs; `requests` has all that was asked."""
+    """Its contents may be changed while it runs; `requests` holds all requests it got."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
-    """Gated repositories whose terms were accepted."""
+    """Gated repositories whose terms the account has accepted."""
     requests: list[Request] = field(default_factory=list)
     url: str = ""
     status: int = 200
-    """Anything else is answered to everybody."""
+    """Any other status is the answer to every request."""
 
     def __post_init__(self) -> None:
         self.accounts[TOKEN] = {
@@ -69,7 +69,7 @@ class LoopbackHub:
         account = self.accounts.get(request.headers.get("authorization", "")[len("Bearer ") :])
         if request.path == "/api/whoami-v2":
             return self._json(account) if account else (401, {}, b'{"error": "bad token"}')
-        if request.headers.get("authorization") and not account:  # whatever is asked for
+        if request.headers.get("authorization") and not account:  # for every path
             return 401, {"X-Error-Message": "Invalid credentials in Authorization header"}, b""
         name, rest = self._split(request.path)
         repository = self.repositories.get(name)
@@ -115,7 +115,7 @@ class LoopbackHub:
 
 @contextmanager
 def listening(hub: Any) -> Iterator[str]:
-    """Serve whatever has `answer(request)` and `requests`; gives the address."""
+    """Serve an object with `answer(request)` and `requests`; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -162,7 +162,7 @@ def listening(hub: Any) -> Iterator[str]:
 
 @contextmanager
 def asking(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The real client, of either generation, takes `url` for the hub and the host of endpoints."""
+    """The real client, of either generation, uses `url` as the hub and the host of endpoints."""
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", url)
@@ -170,7 +170,7 @@ def asking(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     for module in (constants, huggingface_hub.file_download):
         monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-    # Sessions made while the hub was switched off stay switched off.
+    # A session that was created while the hub was switched off stays offline.
     forget = getattr(huggingface_hub, "close_session", None)
     forget = forget or huggingface_hub.utils.reset_sessions
     forget()

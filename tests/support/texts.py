@@ -1,4 +1,4 @@
-"""Texts as lists of words, and how alike two of them are."""
+"""Texts as lists of words, and their similarity."""
 
 from __future__ import annotations
 

@@ -51,13 +51,13 @@ def test_refuses_a_file_cut_short_anywhere(path: Path) -> None:
     whole = model_file()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(ModelLoadError, match=r"model\.bin is not a whole CTranslate2 model"):
+        with pytest.raises(ModelLoadError, match=r"model\.bin is not a complete CTranslate2 model"):
             read_model_file(path)
 
 
 def test_refuses_what_continues_after_its_end(path: Path) -> None:
     path.write_bytes(model_file() + b"??")
-    with pytest.raises(ModelLoadError, match="continues 2 bytes after its end"):
+    with pytest.raises(ModelLoadError, match="has 2 bytes after its end"):
         read_model_file(path)
 
 
@@ -77,5 +77,5 @@ def test_refuses_a_shape_that_does_not_fit_its_bytes(path: Path) -> None:
 def test_refuses_an_unknown_type(path: Path) -> None:
     before = text("decoder/scale") + struct.pack("<BI", 1, 1)
     path.write_bytes(model_file().replace(before + b"\0", before + b"\x09"))
-    with pytest.raises(ModelLoadError, match="not a whole CTranslate2 model"):
+    with pytest.raises(ModelLoadError, match="not a complete CTranslate2 model"):
         read_model_file(path)

@@ -1,6 +1,7 @@
 """The endpoint as the default container runs it, asked by the clients people have.
 
-The container is `toolkit.py`; the folder it serves holds what `deploy push` uploads, and no more.
+`tests.support.toolkit` stands in for the container; the folder it serves holds what `deploy push`
+uploads, and no more.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from huggingface_hub.errors import BadRequestError
 
 from asr_diarization.deploy import watch
 from asr_diarization.deploy.files import files_of_endpoint
+from tests.support import toolkit
 from tests.support.example_programs import PROGRAMS, check_example
 
 SAID = "going along slushy country roads"
@@ -52,7 +54,7 @@ def container(folder: Path, local_models: dict[str, str], task: str = "custom", 
     log = folder / "container.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("toolkit.py")],
+            [sys.executable, toolkit.__file__],
             cwd=folder, env=given, stdout=output, stderr=output,
         )  # fmt: skip
     try:

@@ -14,8 +14,8 @@ from tests.support.loopback_deploy import (  # noqa: F401  fixtures
     asked_of,
     command,
     endpoints_api,
+    environment_of,
     first_endpoint,
-    surroundings,
 )
 from tests.support.loopback_hub import TOKEN
 
@@ -44,7 +44,7 @@ class TestCreate:
         assert (model["framework"], model["task"]) == ("pytorch", "custom")
         assert model["repository"] == "somebody/asr"
         assert model["image"] == {"huggingface": {}}
-        variables, secrets = surroundings(model)
+        variables, secrets = environment_of(model)
         assert variables == BALANCED
         assert secrets == {"HF_TOKEN": TOKEN}
 
@@ -58,7 +58,7 @@ class TestCreate:
         monkeypatch.setenv("ENDPOINT_HF_TOKEN", "hf_read_only")
         run("create calls --repository somebody/asr")
         ((_, body),) = asked_of(host, "POST")
-        assert surroundings(body["model"])[1] == {"HF_TOKEN": "hf_read_only"}
+        assert environment_of(body["model"])[1] == {"HF_TOKEN": "hf_read_only"}
 
     def test_every_option(self, run, host, monkeypatch):
         monkeypatch.setenv("API_KEYS", "k1")
@@ -90,17 +90,26 @@ class TestCreate:
         assert body["model"]["image"] == {
             "custom": {"url": image, "healthRoute": "/health", "port": 8000}
         }
-        variables, _ = surroundings(body["model"])
+        variables, _ = environment_of(body["model"])
         assert variables["DIARIZATION_MODEL"] == "pyannote/speaker-diarization-community-1"
         assert "HF_MODEL_DIR" not in variables
 
-    def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(self, run, host, made):
+    def test_a_dry_run_prints_the_arguments_of_the_client_and_sends_nothing(self, run, host, made):
         host.requests.clear()
         code, out, _ = run("create calls --repository somebody/asr --dry-run")
         assert code == 0
         assert host.requests == []
+        huggingface_hub.HfApi().create_inference_endpoint(**json.loads(out))
+        ((path, body),) = asked_of(host, "POST")
         expected = json.loads(json.dumps(made[1]).replace(TOKEN, "***"))
-        assert json.loads(out) == expected
+        assert (path, body) == (made[0], expected)
+
+    def test_a_dry_run_masks_every_secret(self, run, monkeypatch):
+        monkeypatch.setenv("API_KEYS", "a-secret-key")
+        _, out, _ = run("create calls --repository somebody/asr --secret API_KEYS --dry-run")
+        secrets = json.loads(out)["secrets"]
+        assert (secrets["API_KEYS"], secrets["HF_TOKEN"]) == ("***", "***")
+        assert "a-secret-key" not in out
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_presets_fit_on_their_instances(self, run, preset):
@@ -123,7 +132,7 @@ class TestCreate:
             "--asr-model openai/whisper-large-v3"
         )
         assert code == 0
-        assert json.loads(out)["compute"]["instanceType"] == "intel-spr"
+        assert json.loads(out)["instance_type"] == "intel-spr"
         assert "warning: the models need about" in err
 
     @pytest.mark.skipif(not HAS_HARDWARE, reason="this client cannot list hardware")
@@ -131,8 +140,8 @@ class TestCreate:
     def test_an_instance_that_cannot_be_had(self, run, host, instance):
         code, _, err = run(f"create calls --repository somebody/asr --instance-type {instance}")
         assert code == 2
-        assert f"{instance} x1 cannot be had" in err
-        assert "there are nvidia-l4 x1, nvidia-t4 x1" in err
+        assert f"{instance} x1 is not available at" in err
+        assert "available: nvidia-l4 x1, nvidia-t4 x1" in err
         assert asked_of(host, "POST") == []
 
     @pytest.mark.parametrize(
@@ -169,8 +178,8 @@ class TestCreate:
                 "--diarization-model pyannote/speaker-diarization-community-1",
                 "take --diarization-model pyannote/speaker-diarization-3.1",
             ),
-            ("--min-replica 3 --max-replica 1", "from 3 to 1 replicas is no range"),
-            ("--max-replica 0", "from 0 to 0 replicas is no range"),
+            ("--min-replica 3 --max-replica 1", "3 to 1 replicas is not a valid range"),
+            ("--max-replica 0", "0 to 0 replicas is not a valid range"),
         ],
     )
     def test_what_could_not_start_is_refused_before_it_costs(self, run, host, options, complaint):

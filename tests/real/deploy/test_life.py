@@ -63,10 +63,10 @@ class TestLife:
 
     @pytest.mark.parametrize(
         ("said", "complaint"),
-        [({"speakers": []}, "without speakers"), ({"text": ""}, "without a word")],
+        [({"speakers": []}, "without speakers"), ({"text": ""}, "without any words")],
     )
     def test_testing_finds_what_is_missing(self, run, host, made, said, complaint):
-        host.said.update(said)
+        host.inference.update(said)
         code, _, err = run("test calls")
         assert code == 2
         assert complaint in err
@@ -82,7 +82,7 @@ class TestLife:
         assert f"{tmp_path} cannot be read: Is a directory" in err
 
     def test_testing_words_only(self, run, host, made):
-        host.said["speakers"] = []
+        host.inference["speakers"] = []
         assert run("test calls --no-speakers")[:2] == (0, "Hello. Oh, hello.\n")
 
     def test_testing_one_without_an_address(self, run, host, made):

@@ -10,8 +10,8 @@ from tests.support.loopback_deploy import (  # noqa: F401  fixtures
     asked_of,
     command,
     endpoints_api,
+    environment_of,
     first_endpoint,
-    surroundings,
 )
 from tests.support.loopback_hub import TOKEN
 
@@ -40,12 +40,12 @@ class TestUpdate:
 
     def test_a_preset_takes_away_what_it_does_not_have(self, run, host):
         run("create calls --repository somebody/asr --preset large")
-        assert "ASSISTANT_MODEL" in surroundings(host.endpoints["calls"]["model"])[0]
+        assert "ASSISTANT_MODEL" in environment_of(host.endpoints["calls"]["model"])[0]
         host.states = []
         code, _, err = run("update calls --preset cheap")
         assert code == 0
         assert "memory: about" in err
-        variables, secrets = surroundings(host.endpoints["calls"]["model"])
+        variables, secrets = environment_of(host.endpoints["calls"]["model"])
         assert variables == {
             "HF_MODEL_DIR": "/repository",
             "HF_TASK": "custom",
@@ -59,18 +59,18 @@ class TestUpdate:
         run("create calls --repository somebody/asr --preset large")
         host.states = []
         assert run("update calls --assistant-model=")[0] == 0
-        variables, secrets = surroundings(host.endpoints["calls"]["model"])
+        variables, secrets = environment_of(host.endpoints["calls"]["model"])
         assert set(variables) == {"HF_MODEL_DIR", "HF_TASK", "ASR_MODEL", "DIARIZATION_MODEL"}
         assert secrets == {"HF_TOKEN": TOKEN}
 
     def test_variables_that_are_not_named_stay(self, run, host, made):
-        before, _ = surroundings(host.endpoints["calls"]["model"])
+        before, _ = environment_of(host.endpoints["calls"]["model"])
         host.states = []
         models = "--asr-model openai/whisper-small --diarization-model a/b --assistant-model="
         line = f"update calls --env MAX_AUDIO_SECONDS=600 {'' if OWN_ENV else models}"
         code, _, err = run(line)
         assert code == 0, err
-        after, secrets = surroundings(host.endpoints["calls"]["model"])
+        after, secrets = environment_of(host.endpoints["calls"]["model"])
         assert after["MAX_AUDIO_SECONDS"] == "600"
         assert after["HF_MODEL_DIR"] == "/repository"
         assert secrets == {"HF_TOKEN": TOKEN}
@@ -103,7 +103,7 @@ class TestUpdate:
         code, _, err = run("update calls --preset large")
         if HAS_HARDWARE:
             assert code == 2
-            assert "nvidia-l4 x1 cannot be had at aws eu-west-1 gpu" in err
+            assert "nvidia-l4 x1 is not available at aws eu-west-1 gpu" in err
             assert asked_of(host, "PUT") == []
         else:
             assert code == 0
@@ -132,7 +132,7 @@ class TestUpdate:
         host.states = []
         code, _, err = run("update calls --min-replica 3")
         assert code == 2
-        assert "from 3 to 1 replicas is no range" in err
+        assert "3 to 1 replicas is not a valid range" in err
 
 
 class TestSecrets:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pyannote.audio
 import pytest
 import torch
 from hypothesis import given
@@ -15,7 +14,7 @@ from asr_diarization.diarization import campplus
 from asr_diarization.diarization.campplus import CAMPPlus, Rectify
 from asr_diarization.diarization.campplus_packing import FRAMES, GAP, STEP, pack_speakers
 from asr_diarization.diarization.fbank import FilterBanks, frame_count
-from asr_diarization.local_models.campplus_weights import _affine, _before, _rectify
+from asr_diarization.local_models.campplus_weights import _affine, _fold_before, _rectify
 
 CHECKPOINT = Path("embedding", "pytorch_model.bin")
 
@@ -26,9 +25,8 @@ EXPECTED = [-0.494854, -0.409015, -0.309506, -0.317218, 0.213966, -0.079019]
 
 
 @pytest.fixture(scope="module")
-def waveform():
-    sample = Path(pyannote.audio.__file__).parent / "sample" / "sample.wav"
-    return torch.from_numpy(decode_audio(sample.read_bytes(), max_seconds=60.0))
+def waveform(phone_call):
+    return torch.from_numpy(decode_audio(phone_call.read_bytes(), max_seconds=60.0))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +175,7 @@ def test_rectify_is_what_a_batch_norm_and_relu_were() -> None:
     with torch.inference_mode():
         expected = linear(norm(x).relu())
         scale, shift = _affine({f"n.{name}": t for name, t in norm.state_dict().items()}, "n")
-        weight, bias = _before(linear.weight, scale, shift)
+        weight, bias = _fold_before(linear.weight, scale, shift)
         rectify = Rectify(4)
         rectify.load_state_dict(
             {k.removeprefix("a.rectify."): t for k, t in _rectify(scale, shift, "a")}

@@ -1,4 +1,4 @@
-"""Each thing that keeps models from loading is told, by the real client from a hub on loopback."""
+"""Problems with the hub, found by the real client on a hub on loopback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asr_diarization.assembly import load_pipeline
 from asr_diarization.config import ModelSettings
 from asr_diarization.doctor import machine
 from asr_diarization.doctor.examine import examine
-from asr_diarization.doctor.findings import bad, faults
+from asr_diarization.doctor.findings import bad, problems
 from asr_diarization.errors import ModelLoadError
 from tests.support.loopback_hub import TOKEN, LoopbackHub, Repository, asking, listening
 from tests.support.paths import REPO
@@ -55,9 +55,9 @@ pipeline:
 
 
 def told(**settings) -> dict[str, str]:
-    """What is wrong, by subject."""
+    """The problems, by subject."""
     given = {"asr_model": WHISPER, "hf_token": TOKEN, **settings}
-    return {fault.subject: fault.text for fault in faults(examine(ModelSettings(**given)))}
+    return {one.subject: one.text for one in problems(examine(ModelSettings(**given)))}
 
 
 class TestHub:
@@ -87,7 +87,7 @@ class TestHub:
         monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
         hub.accepted = {PIPELINE, SEGMENTATION, EMBEDDING}
         found = examine(ModelSettings(asr_model=WHISPER, diarization_model=PIPELINE))
-        assert faults(found) == []
+        assert problems(found) == []
         (token,) = [one.text for one in found if one.subject == "HF_TOKEN"]
         assert token == "the token of hf auth login is valid, of somebody"
 
@@ -154,7 +154,7 @@ class TestHub:
         found = told(hf_token=token, diarization_model=PIPELINE, assistant_model="speech/tiny")
         assert time.monotonic() - began < 5
         assert set(found) == {"hub"}
-        assert "could not be asked" in found["hub"]
+        assert "gave no answer" in found["hub"]
         assert caplog.text == ""
         assert capfd.readouterr() == ("", "")
 
@@ -168,7 +168,7 @@ class TestHub:
 
     def test_a_disk_that_is_too_small(self, hub):
         hub.repositories[WHISPER].sizes = {"model.safetensors": 10**16, "flax.msgpack": 10**17}
-        assert "10000000.0 GB are still to be downloaded" in told()["disk"]
+        assert "10000000.0 GB must still be downloaded" in told()["disk"]
 
     def test_a_memory_that_is_too_small(self, hub):
         hub.repositories[WHISPER].parameters = 10**13
@@ -178,7 +178,7 @@ class TestHub:
         (tmp_path / "file").write_text("")
         cache = str(tmp_path / "file" / "cache")
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", cache)
-        assert "cannot be written" in told()["HF_HUB_CACHE"]
+        assert "is not writable" in told()["HF_HUB_CACHE"]
 
     def test_a_cache_that_has_everything_may_be_read_only(self, hub, monkeypatch, tmp_path):
         assert told() == {}  # this downloads what is small

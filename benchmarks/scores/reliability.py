@@ -1,8 +1,8 @@
-"""Whether a word's probability means what it says: of the words given 0.9, are 90 % right?
+"""Calibration of word probabilities: are 90 % of the words with probability 0.9 correct?
 
 Reliability diagrams and the expected calibration error as in Guo et al. 2017, "On Calibration of
-Modern Neural Networks" (arXiv 1706.04599), section 2. A word is right when it is aligned with the
-same word of the reference, whoever said it.
+Modern Neural Networks" (arXiv 1706.04599), section 2. A word is correct if it is aligned with the
+same word of the reference; speakers do not count.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from itertools import pairwise
 import numpy as np
 
 from asr_diarization.transcript import Segment
-from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
-from benchmarks.scoring import align_words, word_entries
-from benchmarks.tables import table
+from benchmarks.reports.tables import table
+from benchmarks.scores.normalizer import normalizer
+from benchmarks.scores.scoring import align_words, word_entries
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 
 
 def judged_words(recording: Recording, segments: Sequence[Segment]) -> list[tuple[float, bool]]:
-    """The probability of each word heard, and whether it is right."""
+    """The probability of each hypothesis word, and whether the word is correct."""
     normalize = normalizer(recording.language)
-    said = list(word_entries(recording.segments, normalize, spread=True))
-    heard = list(word_entries(segments, normalize))
-    if not said or not heard:
+    reference = list(word_entries(recording.segments, normalize, spread=True))
+    hypothesis = list(word_entries(segments, normalize))
+    if not reference or not hypothesis:
         return []
     return [
         (b["probability"], a is not None and a["words"] == b["words"])
-        for a, b in align_words(said, heard)
+        for a, b in align_words(reference, hypothesis)
         if b and b["probability"] is not None
     ]
 
@@ -39,15 +39,15 @@ def reliability_table(judged: Iterable[tuple[float, bool]]) -> str:
     """A row for each range of probabilities, and the expected calibration error below."""
     pairs = list(judged)
     probabilities = np.array([probability for probability, _ in pairs])
-    right = np.array([is_right for _, is_right in pairs])
-    rows, gap = [], 0.0
+    correct = np.array([is_correct for _, is_correct in pairs])
+    rows, error = [], 0.0
     for low, high in pairwise(EDGES):
         within = (probabilities > low) & (probabilities <= high)
         if not within.any():
             continue
-        mean, share = probabilities[within].mean(), right[within].mean()
-        gap += within.mean() * abs(mean - share)
+        mean, share = probabilities[within].mean(), correct[within].mean()
+        error += within.mean() * abs(mean - share)
         cells = [f"{low:g} to {high:g}", str(within.sum()), f"{mean:.2f}", f"{share:.2f}"]
         rows.append(cells)
-    found = table(["probability", "words", "mean probability", "share that is right"], rows)
-    return f"{found}\n\nExpected calibration error: {gap:.3f}."
+    rendered = table(["probability", "words", "mean probability", "share that is correct"], rows)
+    return f"{rendered}\n\nExpected calibration error: {error:.3f}."

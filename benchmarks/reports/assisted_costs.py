@@ -1,30 +1,30 @@
-"""What guessing ahead would take on a GPU: bytes and operations per step. Computed, not measured.
+"""Costs of speculative decoding on a GPU: bytes and operations per step, computed and not measured.
 
-A pass moves the decoder's weights once, and each row's keys and values; it takes as long as the
-slower of moving and computing, plus the launching of its kernels. Efficiencies are 100 %, so the
-seconds are lower bounds; ratios are what to read.
+A pass moves the decoder's weights once, and each row's keys and values. It takes as long as the
+slowest of moving, computing and launching its kernels. Efficiencies are 100 %, so the seconds are
+lower bounds; only the ratios are meaningful.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.tables import table
+from benchmarks.reports.tables import table
 
 HALF = 2
-"""Bytes of a float16 number."""
+"""Bytes of one float16 number."""
 FRAMES = 1500
 LENGTH = 100
-"""Tokens in a row's own cache, on average."""
+"""Average number of tokens in a row's self-attention cache."""
 LAUNCH_SECONDS = 5e-6
 LAUNCHES_PER_LAYER = 24
-"""Kernels a decoder layer starts when nothing is captured in a graph."""
+"""Kernels that a decoder layer launches without CUDA graphs."""
 LENGTHS = range(9)
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A data sheet: bytes per second, dense float16 operations per second."""
+    """A GPU's data sheet: bytes per second, dense float16 operations per second."""
 
     name: str
     bandwidth: float
@@ -48,21 +48,21 @@ class DecoderSize:
 
     @property
     def parameters(self) -> int:
-        """That a pass multiplies with; keys and values of the sound are computed once."""
+        """Parameters used in a pass; cross-attention keys and values are computed once before."""
         return self.layers * 14 * self.width**2 + self.vocabulary * self.width
 
     def bytes_moved(self, rows: int) -> float:
-        """Of one pass: weights, and what every row remembers."""
-        memory = rows * self.layers * (FRAMES + LENGTH) * 2 * self.width
-        return HALF * (self.parameters + memory)
+        """Bytes moved in one pass: weights, and the caches of every row."""
+        caches = rows * self.layers * (FRAMES + LENGTH) * 2 * self.width
+        return HALF * (self.parameters + caches)
 
     def operations(self, rows: int, new: int) -> float:
-        """Of one pass over `new` positions of each row."""
+        """Operations of one pass over `new` positions of each row."""
         attention = self.layers * (FRAMES + LENGTH) * 2 * self.width
         return 2 * rows * new * (self.parameters + attention)
 
     def seconds(self, gpu: Gpu, rows: int, new: int, *, launch: bool) -> float:
-        """Of one pass."""
+        """Seconds of one pass."""
         moving = self.bytes_moved(rows) / gpu.bandwidth
         computing = self.operations(rows, new) / gpu.operations
         launching = self.layers * LAUNCHES_PER_LAYER * LAUNCH_SECONDS if launch else 0.0
@@ -73,7 +73,7 @@ LARGE, DISTIL = DecoderSize(32), DecoderSize(2)
 
 
 def speedup(gpu: Gpu, rows: int, acceptance: float, *, launch: bool) -> tuple[float, int]:
-    """Tokens per second over those without an assistant, at the best draft length; that length."""
+    """Speed-up over unassisted decoding at the best draft length, and that length."""
 
     def rate(length: int) -> float:
         tokens = sum(acceptance**i for i in range(length + 1))
@@ -103,10 +103,10 @@ def cost_table() -> str:
     header = ["GPU", "batch", "large-v3 GB", "GFLOP", "distil GB", "large-v3 ms", "distil ms"]
     header += ["speed-up p=0.7", "p=0.9", "with launches p=0.7", "p=0.9"]
     intro = (
-        "large-v3 guessed for by distil-large-v3 in float16: bytes and operations of one pass over "
-        "one position per row, from the architecture; times are the slower of the two by data "
-        "sheet, so lower bounds. Speed-up of decoding at the best draft length k; in the last two "
-        f"columns a pass also takes {LAUNCHES_PER_LAYER} kernel launches a layer of "
+        "large-v3 with distil-large-v3 as its assistant in float16: bytes and operations of one "
+        "pass over one position per row, from the architecture; times are the slower of the two by "
+        "data sheet, so lower bounds. Speed-up of decoding at the best draft length k; in the last "
+        f"two columns a pass also takes {LAUNCHES_PER_LAYER} kernel launches a layer of "
         f"{LAUNCH_SECONDS * 1e6:.0f} µs each. The encoder is not included."
     )
     return f"{intro}\n\n{table(header, rows)}"

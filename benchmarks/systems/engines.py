@@ -1,47 +1,45 @@
-"""One engine in a process of its own: loads, answers, and says what that cost.
+"""Measures one engine in its own process: start-up, answers and their cost.
 
-    python -m benchmarks.engines ENGINE --models DIRECTORY --threads N FILE...
+    python -m benchmarks.systems.engines ENGINE --models DIRECTORY --threads N FILE...
 
-prints one line of JSON. `benchmarks.speed` starts it, the threads set before anything is imported.
+prints one line of JSON. `benchmarks.speed` starts it with the thread variables already set.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import resource
 import sys
 import time
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 STARTED = time.perf_counter()
-"""Before torch and all the others are imported: that is part of starting up."""
+"""Taken before torch and the other libraries are imported: importing is part of the start-up."""
 WARM_UP_SECONDS = 6.0
 MAX_SECONDS = 4 * 3600.0
 
 Answer = dict[str, Any]
-"""`texts`: what was heard, in order; `turns`: [start, end, speaker] each. Either may be missing."""
+"""`texts`: transcribed texts in order; `turns`: lists [start, end, speaker]. One may be missing."""
 Engine = Callable[[bytes], Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of some work in this process and its children, in seconds."""
+    """Seconds that work took in this process and its children."""
 
     wall: float
     cpu: float
 
     @staticmethod
     def now() -> Cost:
-        """What was spent since the process began."""
+        """The cost since the process began."""
         own, children = (
-            resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
         cpu = sum(one.ru_utime + one.ru_stime for one in (own, children))
         return Cost(time.perf_counter() - STARTED, cpu)
@@ -52,7 +50,9 @@ class Cost:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.systems.engines", description=__doc__
+    )
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--models", type=Path, required=True)
@@ -63,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     engine = ENGINES[options.engine](options.models, options.threads)
     ready, loaded = Cost.now(), peak_megabytes()
-    # What the first call sets up once in a process is no cost of a recording.
+    # The first call also initializes the libraries; that is not the cost of a recording.
     engine(beginning(options.files[0].read_bytes()))
     answers, costs = [], []
     for path in options.files:
@@ -82,9 +82,9 @@ def main() -> None:
 
 
 def peak_megabytes() -> float:
-    """The most memory this process ever held.
+    """Peak memory of this process.
 
-    Linux's own `ru_maxrss` would count the process that started this one.
+    Linux's `ru_maxrss` would include the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -96,14 +96,10 @@ def peak_megabytes() -> float:
 
 def beginning(data: bytes) -> bytes:
     """The first seconds of a recording, as a wav file."""
-    waveform = _decode(data)[: round(WARM_UP_SECONDS * 16000)]
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(16000)
-        writer.writeframes((waveform * 32767).astype("<i2").tobytes())
-    return file.getvalue()
+    from asr_diarization.audio.decode import SAMPLE_RATE
+    from benchmarks.recordings import wav_bytes
+
+    return wav_bytes(_decode(data)[: round(WARM_UP_SECONDS * SAMPLE_RATE)])
 
 
 def _decode(data: bytes) -> Any:
@@ -121,10 +117,10 @@ def _turns(turns: Any) -> Answer:
 
 
 def seed_words(beams: int | None) -> Callable[[Path, int], Engine]:
-    """transformers' pipeline as the seed calls it."""
+    """transformers' pipeline, called as in the seed."""
 
     def load(models: Path, _: int) -> Engine:
-        from benchmarks.seed import SeedTranscriber
+        from benchmarks.systems.seed import SeedTranscriber
 
         seed = SeedTranscriber(models, beams=beams)
         return lambda data: _texts(seed.transcribe(_decode(data)))
@@ -136,7 +132,7 @@ def faster_whisper(compute_type: str) -> Callable[[Path, int], Engine]:
     """faster-whisper's batched pipeline."""
 
     def load(models: Path, threads: int) -> Engine:
-        from benchmarks.fasterwhisper import FasterWhisper
+        from benchmarks.systems.fasterwhisper import FasterWhisper
 
         whisper = FasterWhisper(models, compute_type, threads=threads)
         return lambda data: _texts(whisper.transcribe(_decode(data)))
@@ -145,7 +141,7 @@ def faster_whisper(compute_type: str) -> Callable[[Path, int], Engine]:
 
 
 def our_words(precision: str) -> Callable[[Path, int], Engine]:
-    """Our pipeline without a diarizer: decoding, finding speech, words with times."""
+    """Our pipeline without a diarizer: decoding, voice activity detection, words with times."""
 
     def load(models: Path, _: int) -> Engine:
         from asr_diarization.assembly import load_pipeline
@@ -165,15 +161,15 @@ def our_words(precision: str) -> Callable[[Path, int], Engine]:
 
 
 def stock_turns(models: Path, _: int) -> Engine:
-    """pyannote as it comes."""
-    from benchmarks.stock import StockDiarizer
+    """pyannote without any of our code."""
+    from benchmarks.systems.stock import StockDiarizer
 
     diarizer = StockDiarizer(models)
     return lambda data: _turns(diarizer.diarize(_decode(data)).turns)
 
 
 def our_turns(models: Path, _: int) -> Engine:
-    """Our adapter of the same pipeline."""
+    """Our adapter of the same pipeline, without reassignment."""
     import torch
 
     from asr_diarization.config import InferenceConfig
@@ -184,9 +180,9 @@ def our_turns(models: Path, _: int) -> Engine:
 
 
 def seed_request(models: Path, _: int) -> Engine:
-    """The seed's whole request: words, turns, merge."""
-    from benchmarks.seed import SeedTranscriber, seed_merge
-    from benchmarks.stock import StockDiarizer
+    """The seed's whole request: words, turns, merging."""
+    from benchmarks.systems.seed import SeedTranscriber, seed_merge
+    from benchmarks.systems.stock import StockDiarizer
 
     seed, diarizer = SeedTranscriber(models), StockDiarizer(models)
 
@@ -200,7 +196,7 @@ def seed_request(models: Path, _: int) -> Engine:
 
 
 def our_request(models: Path, _: int) -> Engine:
-    """Our whole request, as the host calls it."""
+    """Our whole request, through the handler."""
     settings = {"ASR_MODEL": "whisper-base", "DIARIZATION_MODEL": "diarization"}
     os.environ.update({name: str(models / model) for name, model in settings.items()})
     from handler import EndpointHandler

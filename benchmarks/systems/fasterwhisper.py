@@ -1,4 +1,4 @@
-"""faster-whisper, as somebody who wants speed today would call it."""
+"""faster-whisper with the settings of a user who wants speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH_SIZE = 24
 
 
 class FasterWhisper:
-    """Its model, with or without its batched pipeline; Silero VAD and word times on."""
+    """faster-whisper's model with Silero VAD and word times, batched or not."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class FasterWhisper:
         batched: bool = True,
         beams: int = 5,
     ) -> None:
-        """`compute_type` is CTranslate2's: `float32` or `int8`; five beams are its default."""
+        """`compute_type` is `float32` or `int8`; five beams are faster-whisper's default."""
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         path = str(models / "ct2" / "whisper-base")
@@ -40,11 +40,11 @@ class FasterWhisper:
             self._options["batch_size"] = BATCH_SIZE
 
     def transcribe(self, waveform: Waveform, language: str | None = None) -> tuple[Segment, ...]:
-        """Segments with words; empty when its VAD hears nobody."""
+        """Segments with words; empty if its VAD finds no speech."""
         try:
             segments, info = self._transcribe(waveform, language=language, **self._options)
         except ValueError as error:
-            if "empty" not in str(error):  # its language detection has no window to look at
+            if "empty" not in str(error):  # language detection fails without any window
                 raise
             return ()
         return tuple(_segments(segments, info.language))

@@ -1,4 +1,4 @@
-"""What is counted when a transcript is scored, and how counts become rates."""
+"""Counts of a scored transcript, and the rates derived from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Errors, and what they are counted against; `+` pools."""
+    """Number of errors and length of the reference; `+` pools."""
 
     errors: float = 0.0
     length: float = 0.0
@@ -21,13 +21,13 @@ class Ratio:
 
     @property
     def percent(self) -> float | None:
-        """The rate; None when there was nothing to get wrong."""
+        """The error rate; None if the reference is empty."""
         return 100 * self.errors / self.length if self.length else None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Everything that is counted; `+` pools."""
+    """All counts of a transcript; `+` pools."""
 
     ratios: Mapping[str, Ratio] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -51,7 +51,7 @@ def pool(scores: Sequence[Score]) -> Score:
 
 
 def interval(scores: Sequence[Score], name: str, draws: int = 2000) -> tuple[float, float] | None:
-    """95 % of the pooled rate, by drawing recordings with replacement; the same draws always."""
+    """The 95 % interval of the pooled rate, by bootstrap over the recordings with a fixed seed."""
     ratios = [score.ratios.get(name, Ratio()) for score in scores]
     errors = np.array([ratio.errors for ratio in ratios])
     lengths = np.array([ratio.length for ratio in ratios])

@@ -1,4 +1,4 @@
-"""Whisper's own text normalisation, so that spelling and punctuation are not counted as errors."""
+"""Whisper's text normalisation: spelling and punctuation are not counted as errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from transformers.models.whisper.english_normalizer import (
 SPELLINGS = Path(__file__).with_name("spellings.json")
 """British to American, from openai/whisper (MIT licence), `whisper/normalizers/english.json`."""
 WITHOUT_SPACES = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km"})
-"""Their words are not written apart; their characters are counted instead."""
+"""Languages without spaces between words; their characters are counted instead of words."""
 
 
 @cache
 def normalizer(language: str | None) -> Callable[[str], list[str]]:
-    """What turns text in `language` into the words that are compared."""
+    """A function from text in `language` to the words that are compared."""
     if language == "en":
         english = EnglishTextNormalizer(json.loads(SPELLINGS.read_text(encoding="utf-8")))
         return lambda text: english(text).split()

@@ -1,4 +1,4 @@
-"""Speed as a table and a picture."""
+"""The report of `benchmarks.speed`: tables and a picture."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
-from benchmarks.counts import Ratio
 from benchmarks.recordings import Recording
-from benchmarks.tables import DASH, table
+from benchmarks.reports.tables import DASH, table
+from benchmarks.scores.counts import Ratio
+from benchmarks.scores.measured import Measured
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-
-if TYPE_CHECKING:
-    from benchmarks.speed import Measured
 
 TITLES = {
     "seed-words": "words: seed, greedy",
@@ -39,7 +36,7 @@ RATIOS = (
     ("diarization", "our-turns", "stock-turns", 0.35),
     ("whole request", "our-request", "seed-request", 0.3),
 )
-"""What is compared, ours, theirs, and the target of their CPU seconds where there is one."""
+"""Title, our row, the other row, and the largest ratio of CPU seconds if there is a target."""
 OURS, OTHERS = "#1f77b4", "#b0b0b0"
 
 
@@ -50,7 +47,7 @@ def to_markdown(
     differences: Mapping[int, Ratio],
     runs: int,
 ) -> str:
-    """All rows, then what the targets ask."""
+    """All rows, the ratios with their targets, and the differences of our turns."""
     seconds = sum(recording.duration for recording in recordings)
     names = ", ".join(recording.name for recording in recordings)
     intro = (
@@ -84,11 +81,11 @@ def _row(one: Measured, seconds: float, rate: float | None) -> list[str]:
 
 
 def _ratios(measured: Sequence[Measured]) -> str:
-    """Ours over theirs, in CPU seconds, wall seconds and start-up."""
+    """Ratios of our CPU seconds, wall seconds and start-up to those of another system."""
     found = {(one.engine, one.threads): one for one in measured}
     rows = []
     for threads in dict.fromkeys(one.threads for one in measured):
-        for what, our_name, their_name, target in RATIOS:
+        for title, our_name, their_name, target in RATIOS:
             ours, theirs = (found.get((name, threads)) for name in (our_name, their_name))
             if ours and theirs:
                 figures = (
@@ -96,14 +93,14 @@ def _ratios(measured: Sequence[Measured]) -> str:
                     ours.wall / theirs.wall,
                     ours.ready / theirs.ready,
                 )
-                goal = DASH if target is None or threads > 1 else f"at most {target}"
+                limit = DASH if target is None or threads > 1 else f"at most {target}"
                 cells = [f"{figure:.2f}" for figure in figures]
-                rows.append([f"{what}: ours / {their_name}", str(threads), *cells, goal])
+                rows.append([f"{title}: ours / {their_name}", str(threads), *cells, limit])
     return table(["ratio", "threads", "CPU s", "wall s", "start-up s", "target (CPU s)"], rows)
 
 
 def processor() -> str:
-    """The machine's processor, as far as it tells."""
+    """Name, cores and special instructions of the machine's processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -114,7 +111,7 @@ def processor() -> str:
 
 
 def draw(measured: Sequence[Measured], seconds: float, path: Path) -> None:
-    """CPU seconds per minute of audio, a bar a row, a panel per number of threads."""
+    """Draw the seconds per minute of audio: one bar per row, one panel per number of threads."""
     panels = list(dict.fromkeys(one.threads for one in measured))
     height = 1.0 + 0.36 * max(sum(one.threads == threads for one in measured) for threads in panels)
     figure, axes = plt.subplots(

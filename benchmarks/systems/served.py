@@ -1,4 +1,4 @@
-"""A server process of its own for a benchmark, with the local models; Linux only."""
+"""A server process for a benchmark, with the local models; Linux only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REPO = Path(__file__).parent.parent
+from benchmarks.store import REPOSITORY
 
 
 @dataclass
@@ -41,7 +41,9 @@ def serving(models: Path, code: str | None = None, **variables: str) -> Iterator
         **variables,
     }
     with tempfile.NamedTemporaryFile("r") as log:
-        process = subprocess.Popen([sys.executable, *command], cwd=REPO, env=env, stderr=log.file)
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=REPOSITORY, env=env, stderr=log.file
+        )
         try:
             while not (found := re.search(r"running on (http://\S+)", Path(log.name).read_text())):
                 if process.poll() is not None:

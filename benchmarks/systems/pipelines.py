@@ -1,4 +1,4 @@
-"""Runs any variant on any recording, and keeps what it made."""
+"""Runs variants on recordings and stores the results."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from asr_diarization.transcript import Diarization, Segment, Transcript
-from benchmarks.merges import MERGES, largest_overlap
-from benchmarks.ours import Ours
 from benchmarks.recordings import Recording
-from benchmarks.seed import Chunk, SeedTranscriber, seed_merge
-from benchmarks.stock import StockDiarizer
 from benchmarks.store import Store, code_version, file_version
-from benchmarks.values import (
-    Heard,
+from benchmarks.systems.merges import MERGES, largest_overlap
+from benchmarks.systems.ours import Ours
+from benchmarks.systems.seed import Chunk, SeedTranscriber, seed_merge
+from benchmarks.systems.stock import StockDiarizer
+from benchmarks.systems.values import (
+    MergeInput,
     Outcome,
     diarization_from_json,
-    heard_from_json,
+    merge_input_from_json,
     outcome_from_json,
     to_json,
 )
-from benchmarks.variants import OUR_WORDS, Variant
+from benchmarks.systems.variants import OUR_WORDS, Variant
 
 HERE = Path(__file__).parent
 FASTER_WHISPER: dict[str, dict[str, Any]] = {
@@ -36,21 +36,21 @@ FASTER_WHISPER: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Bench:
-    """Runs variants on recordings; loads a model when the store lacks its answer."""
+    """Runs variants on recordings; a model is loaded only if the store lacks its result."""
 
     models: Path
     store: Store
     _loaded: dict[str, Any] = field(default_factory=dict)
 
     def run(self, variant: Variant, recording: Recording, num_speakers: int | None) -> Outcome:
-        """What `variant` makes of `recording`; a failure is an outcome too."""
+        """The result of a variant on a recording; a failure is a result, too."""
         if variant.name == "ours" or variant.name in OUR_WORDS:
             return self._ours(variant, recording, num_speakers)
         diarization = self._stock(recording, num_speakers)
         try:
             if variant.name in FASTER_WHISPER:
                 segments = self._faster_whisper(variant.name, recording)
-                segments = largest_overlap(Heard(segments, diarization))
+                segments = largest_overlap(MergeInput(segments, diarization))
             else:
                 segments = seed_merge(self._seed(variant.name, recording), diarization.turns)
         except IndexError as error:
@@ -60,17 +60,23 @@ class Bench:
 
     def _ours(self, variant: Variant, recording: Recording, num_speakers: int | None) -> Outcome:
         if variant.merge is None:
-            return outcome_from_json(self._listen(variant, recording, num_speakers)["transcript"])
-        heard = heard_from_json(self._listen(variant, recording, num_speakers)["heard"])
+            return outcome_from_json(self._run_ours(variant, recording, num_speakers)["transcript"])
+        merge_input = merge_input_from_json(
+            self._run_ours(variant, recording, num_speakers)["merge_input"]
+        )
         if variant.name == "reference-turns":
-            heard = Heard(heard.segments, Diarization(recording.turns, recording.turns))
-        segments = MERGES[variant.merge](heard)
-        return Outcome(Transcript(None, recording.duration, segments, heard.diarization.turns))
+            merge_input = MergeInput(
+                merge_input.segments, Diarization(recording.turns, recording.turns)
+            )
+        segments = MERGES[variant.merge](merge_input)
+        return Outcome(
+            Transcript(None, recording.duration, segments, merge_input.diarization.turns)
+        )
 
-    def _listen(
+    def _run_ours(
         self, variant: Variant, recording: Recording, num_speakers: int | None
     ) -> dict[str, Any]:
-        """The `transcript` of our pipeline, or what its merge `heard`; one run makes both."""
+        """The `transcript` of our pipeline or its `merge_input`; one run makes both."""
         common = {
             "precision": variant.precision,
             "rules": variant.rules,
@@ -80,10 +86,10 @@ class Bench:
         }
         keys = {
             "transcript": common | {"code": code_version(merging=True)},
-            "heard": common | {"code": code_version(merging=False)},
+            "merge_input": common | {"code": code_version(merging=False)},
         }
         names = {part: f"ours-{recording.path.stem}-{part}" for part in keys}
-        wanted = "transcript" if variant.merge is None else "heard"
+        wanted = "transcript" if variant.merge is None else "merge_input"
         found = self.store.find(names[wanted], keys[wanted])
         if found is not None:
             return {wanted: found}
@@ -91,8 +97,8 @@ class Bench:
             f"ours {variant.precision} {variant.rules}",
             lambda: Ours(self.models, variant.precision, dict(variant.rules)),
         )
-        heard, transcript = ours(recording.path.read_bytes(), num_speakers)
-        made = {"transcript": to_json(Outcome(transcript)), "heard": to_json(heard)}
+        merge_input, transcript = ours(recording.path.read_bytes(), num_speakers)
+        made = {"transcript": to_json(Outcome(transcript)), "merge_input": to_json(merge_input)}
         return {part: self.store.put(names[part], keys[part], made[part]) for part in keys}
 
     def _stock(self, recording: Recording, num_speakers: int | None) -> Diarization:
@@ -124,12 +130,14 @@ class Bench:
         key = {"recording": recording.digest, "code": file_version(HERE / "fasterwhisper.py")}
 
         def make() -> Any:
-            from benchmarks.fasterwhisper import FasterWhisper
+            from benchmarks.systems.fasterwhisper import FasterWhisper
 
             whisper = self._load(name, lambda: FasterWhisper(self.models, **FASTER_WHISPER[name]))
-            return to_json(Heard(whisper.transcribe(recording.waveform()), Diarization()))
+            return to_json(MergeInput(whisper.transcribe(recording.waveform()), Diarization()))
 
-        return heard_from_json(self.store.get(f"{name}-{recording.path.stem}", key, make)).segments
+        return merge_input_from_json(
+            self.store.get(f"{name}-{recording.path.stem}", key, make)
+        ).segments
 
     def _load(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._loaded:

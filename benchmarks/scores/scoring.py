@@ -1,15 +1,15 @@
-"""How far a transcript is from what was said: counts first, rates derived from their sums.
+"""Scores of a transcript against its reference: counts first, rates from their sums.
 
-Conventions, the same for every pipeline:
+The conventions are the same for every pipeline:
 
 - Text is normalised segment by segment with Whisper's own normaliser (`normalizer`).
-- **WER** asks for the words only: reference and hypothesis are each put in one line, segments
+- **WER** counts words only: reference and hypothesis are each joined to one line, with segments
   ordered by start. **cpWER** (MeetEval) concatenates each speaker's words and takes the best
   pairing of speakers. **tcpWER** (MeetEval) is that, but words match only within a collar of 5 s,
   their times spread over the segment by letters.
 - **WDER** (Shafey et al., "Joint Speech Recognition and Speaker Diarization via Sequence
-  Transduction", 2019): of the words that were recognised or substituted, how many carry the wrong
-  speaker. Words are aligned as for tcpWER, whoever said them; speakers are paired for the least
+  Transduction", 2019): the share of recognised or substituted words with the wrong speaker. Words
+  are aligned as for tcpWER, but without regard to speakers; speakers are paired for the fewest
   errors.
 - **DER** (pyannote.metrics): missed + false alarm + confusion over reference speech, overlap
   included, in the whole recording. "DER 0.25" forgives 0.25 s on each side of every reference
@@ -39,35 +39,35 @@ from scipy.optimize import linear_sum_assignment
 
 from asr_diarization.merging import gap
 from asr_diarization.transcript import Segment, Transcript, Turn, Word
-from benchmarks.counts import Ratio, Score
-from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
+from benchmarks.scores.counts import Ratio, Score
+from benchmarks.scores.normalizer import normalizer
 
-# It warns of words that are longer than the collar: an engine's fault, which the score shows.
+# MeetEval warns about words longer than the collar; the score already counts them as errors.
 logging.getLogger("preprocess").setLevel(logging.ERROR)
 
 COLLAR_SECONDS = 5.0
-"""Of tcpWER and of the alignment behind WDER and word times."""
+"""Collar of tcpWER, and of the alignments for WDER and word times."""
 NEAR_SPEECH_SECONDS = 0.5
 NOBODY = "nobody"
-"""Stands for words without a speaker: a speaker of their own, and always the wrong one."""
+"""The speaker of words without a speaker; it always counts as wrong."""
 
 Normalize = Callable[[str], list[str]]
 Entries = list[dict[str, Any]]
 
 
 def score(recording: Recording, transcript: Transcript) -> Score:
-    """Everything there is a reference for."""
+    """All scores that the reference allows."""
     normalize = normalizer(recording.language)
-    said = seglst(recording.segments, normalize)
-    heard = seglst(transcript.segments, normalize)
+    reference = seglst(recording.segments, normalize)
+    hypothesis = seglst(transcript.segments, normalize)
     ratios: dict[str, Ratio] = {}
-    reference = _line(said) if recording.text is None else normalize(recording.text)
-    errors = word_errors(reference, _line(heard))
+    words = _word_list(reference) if recording.text is None else normalize(recording.text)
+    errors = word_errors(words, _word_list(hypothesis))
     ratios["WER"] = Ratio(errors.errors, errors.length)
     counts = Counter(
         words=errors.length,
-        heard=sum(len(entry["words"].split()) for entry in heard),
+        heard=sum(len(entry["words"].split()) for entry in hypothesis),
         substituted=errors.substitutions,
         missed=errors.deletions,
         inserted=errors.insertions,
@@ -76,7 +76,7 @@ def score(recording: Recording, transcript: Transcript) -> Score:
         true_speakers=recording.num_speakers,
     )
     if recording.segments:
-        ratios |= speaker_ratios(said, heard)
+        ratios |= speaker_ratios(reference, hypothesis)
     if recording.text is None or not recording.text:
         ratios |= diarization_ratios(recording, transcript.turns)
     starts, ends = word_time_errors(recording.segments, transcript.segments, normalize)
@@ -84,12 +84,12 @@ def score(recording: Recording, transcript: Transcript) -> Score:
 
 
 def seglst(segments: Sequence[Segment], normalize: Normalize) -> Entries:
-    """Segments as MeetEval takes them, normalised, those without words left out."""
+    """Normalised segments in MeetEval's format; segments without words are left out."""
     entries = [
         {
             "session_id": "-",
             "speaker": segment.speaker or NOBODY,
-            # From word to word where they are known: engines stretch segments over silence.
+            # Word times are used where they are known: engines extend segments over silence.
             "start_time": min((word.start for word in segment.words), default=segment.start),
             "end_time": max((word.end for word in segment.words), default=segment.end),
             "words": " ".join(normalize(segment.text)),
@@ -99,56 +99,57 @@ def seglst(segments: Sequence[Segment], normalize: Normalize) -> Entries:
     return sorted((e for e in entries if e["words"]), key=lambda entry: entry["start_time"])
 
 
-def _line(entries: Entries) -> list[str]:
+def _word_list(entries: Entries) -> list[str]:
     return [word for entry in entries for word in entry["words"].split()]
 
 
 def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Any:
-    """MeetEval's error rate of two lines of words."""
+    """MeetEval's word error rate of two word sequences."""
     return meeteval.wer.wer.siso.siso_word_error_rate(" ".join(reference), " ".join(hypothesis))
 
 
-def speaker_ratios(said: Entries, heard: Entries) -> dict[str, Ratio]:
+def speaker_ratios(reference: Entries, hypothesis: Entries) -> dict[str, Ratio]:
     """cpWER, tcpWER and WDER."""
-    if not heard:
-        nothing = Ratio(len(_line(said)), len(_line(said)))
+    if not hypothesis:
+        count = len(_word_list(reference))
+        nothing = Ratio(count, count)
         return {"cpWER": nothing, "tcpWER": nothing, "WDER": Ratio()}
-    reference, hypothesis = SegLST(said), SegLST(heard)
+    both_sides = SegLST(reference), SegLST(hypothesis)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of segments of one speaker that overlap, which is no news
-        cp = meeteval.wer.wer.cp.cp_word_error_rate(reference, hypothesis)
+        warnings.simplefilter("ignore")  # segments of one speaker may overlap
+        cp = meeteval.wer.wer.cp.cp_word_error_rate(*both_sides)
         tcp = time_constrained_minimum_permutation_word_error_rate(
-            reference, hypothesis, collar=COLLAR_SECONDS
+            *both_sides, collar=COLLAR_SECONDS
         )
     return {
         "cpWER": Ratio(cp.errors, cp.length),
         "tcpWER": Ratio(tcp.errors, tcp.length),
-        "WDER": word_diarization_ratio(said, heard),
+        "WDER": word_diarization_ratio(reference, hypothesis),
     }
 
 
-def word_diarization_ratio(said: Entries, heard: Entries) -> Ratio:
-    """Words on the wrong speaker, of those that were recognised or substituted."""
+def word_diarization_ratio(reference: Entries, hypothesis: Entries) -> Ratio:
+    """Words with the wrong speaker among those that were recognised or substituted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pairs = align(SegLST(said), SegLST(heard), collar=COLLAR_SECONDS, style="seglst")
-    both = Counter((a["speaker"], b["speaker"]) for a, b in pairs if a and b)
-    right = sum(both[real, found] for found, real in pair_speakers(both).items())
-    return Ratio(both.total() - right, both.total())
+        pairs = align(SegLST(reference), SegLST(hypothesis), collar=COLLAR_SECONDS, style="seglst")
+    common = Counter((a["speaker"], b["speaker"]) for a, b in pairs if a and b)
+    correct = sum(common[real, found] for found, real in pair_speakers(common).items())
+    return Ratio(common.total() - correct, common.total())
 
 
-def pair_speakers(both: Counter[tuple[str, str]]) -> dict[str, str]:
-    """Which reference speaker each hypothesis speaker stands for, for the most words in common.
+def pair_speakers(common: Counter[tuple[str, str]]) -> dict[str, str]:
+    """The reference speaker of each hypothesis speaker; the pairing has the most common words.
 
-    One to one; `nobody` stands for nobody.
+    It is one to one, and `nobody` is not paired.
 
     Args:
-        both: number of words by (reference speaker, hypothesis speaker).
+        common: number of words by (reference speaker, hypothesis speaker).
     """
-    real = sorted({a for a, _ in both})
-    found = sorted({b for _, b in both} - {NOBODY})
-    common = np.array([[both[a, b] for b in found] for a in real]).reshape(len(real), len(found))
-    rows, columns = linear_sum_assignment(common, maximize=True)
+    real = sorted({a for a, _ in common})
+    found = sorted({b for _, b in common} - {NOBODY})
+    counts = np.array([[common[a, b] for b in found] for a in real]).reshape(len(real), len(found))
+    rows, columns = linear_sum_assignment(counts, maximize=True)
     return {found[column]: real[row] for row, column in zip(rows, columns, strict=True)}
 
 
@@ -163,7 +164,7 @@ def diarization_ratios(recording: Recording, turns: Sequence[Turn]) -> dict[str,
 def diarization_error(
     reference: Sequence[Turn], hypothesis: Sequence[Turn], duration: float, side: float
 ) -> Ratio:
-    """Seconds of diarization error, `side` seconds around each reference boundary forgiven."""
+    """Seconds of diarization error; `side` seconds around each reference boundary are forgiven."""
     from pyannote.core import Segment as Stretch
     from pyannote.core import Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate
@@ -186,7 +187,7 @@ def _annotation(turns: Sequence[Turn]) -> Any:
 
 
 def invented_words(recording: Recording, segments: Sequence[Segment], normalize: Normalize) -> int:
-    """Words where nobody speaks; 0 when the reference does not say where somebody does."""
+    """Number of words where nobody speaks; 0 if the reference has no times of speech."""
     if recording.text:
         return 0
     speech = recording.turns
@@ -204,7 +205,7 @@ def _middle(word: Word) -> Word:
 
 
 def timed_words(segment: Segment) -> tuple[Word, ...]:
-    """A segment's words; where they have no times, spread over it by their letters."""
+    """A segment's words; words without times are spread over it in proportion to their letters."""
     if segment.words:
         return segment.words
     texts = segment.text.split()
@@ -219,28 +220,27 @@ def timed_words(segment: Segment) -> tuple[Word, ...]:
 def word_time_errors(
     reference: Sequence[Segment], hypothesis: Sequence[Segment], normalize: Normalize
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Absolute errors of starts and of ends, in seconds, of every word both sides have.
+    """Absolute errors of starts and of ends, in seconds, of the words that both sides share.
 
-    Nothing where one side has no times of its own.
+    Both are empty if one side has no word times.
     """
-    said = list(word_entries(reference, normalize))
-    heard = list(word_entries(hypothesis, normalize))
-    if not said or not heard:
+    entries = [list(word_entries(segments, normalize)) for segments in (reference, hypothesis)]
+    if not all(entries):
         return (), ()
-    same = [(a, b) for a, b in align_words(said, heard) if a and b and a["words"] == b["words"]]
+    same = [(a, b) for a, b in align_words(*entries) if a and b and a["words"] == b["words"]]
     return (
         tuple(abs(a["start_time"] - b["start_time"]) for a, b in same),
         tuple(abs(a["end_time"] - b["end_time"]) for a, b in same),
     )
 
 
-def align_words(said: Entries, heard: Entries) -> Any:
-    """Pairs of word entries, None where one side has nothing."""
+def align_words(reference: Entries, hypothesis: Entries) -> Any:
+    """Aligned pairs of word entries; None stands for a missing word."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return align(
-            SegLST(said),
-            SegLST(heard),
+            SegLST(reference),
+            SegLST(hypothesis),
             collar=COLLAR_SECONDS,
             style="seglst",
             reference_pseudo_word_level_timing="none",
@@ -253,10 +253,10 @@ def align_words(said: Entries, heard: Entries) -> Any:
 def word_entries(
     segments: Sequence[Segment], normalize: Normalize, *, spread: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """An entry for each word that has times of its own; with `spread`, for the others too."""
+    """An entry for each word with times; with `spread`, also for words without."""
     for segment in segments:
         for word in timed_words(segment) if spread else segment.words:
-            # "it's" becomes two words of one time: they stay one here.
+            # The normaliser makes two words of "it's"; they have one time, so they stay one.
             if text := "_".join(normalize(word.text)):
                 yield {
                     "session_id": "-",

@@ -1,6 +1,6 @@
 """The blog post's handler (https://huggingface.co/blog/asr-diarization), the seed of this project.
 
-Its algorithm is written anew as a baseline, with its faults: transformers' ASR pipeline in blind
+Its algorithm is rewritten here as a baseline, faults included: transformers' ASR pipeline in fixed
 windows of 30 s, pyannote on the whole recording, and a merge in which every turn takes all chunks
 up to the one that ends nearest to its end.
 """
@@ -26,7 +26,7 @@ BATCH_SIZE = 24
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What Whisper puts between two timestamps; the last one of a recording may have no end."""
+    """A text between two of Whisper's timestamps; the last one may have no end."""
 
     start: float
     end: float | None
@@ -34,7 +34,7 @@ class Chunk:
 
     @property
     def segment(self) -> Segment:
-        """It as a value that can be scored; transformers now and then ends it before it starts."""
+        """The chunk as a segment; transformers sometimes gives an end before the start."""
         start = max(0.0, self.start)
         return Segment(start, max(start, self.end or start), self.text)
 
@@ -43,7 +43,7 @@ class SeedTranscriber:
     """transformers' pipeline with the seed's settings."""
 
     def __init__(self, models: Path, *, beams: int | None = 1) -> None:
-        """`beams=None` leaves it to the library: greedy in transformers 4, five beams in 5."""
+        """`beams=None` is the library's default: greedy in transformers 4, five beams in 5."""
         from transformers import pipeline
         from transformers.utils import logging
 
@@ -78,7 +78,7 @@ def seed_turns(turns: Sequence[Turn]) -> list[Turn]:
         IndexError: nobody speaks.
     """
     runs = [tuple(run) for _, run in groupby(turns, lambda turn: turn.speaker)]
-    last = turns[-1]  # on silence this is where the seed fails
+    last = turns[-1]  # the seed fails here on silence
     starts = [run[0].start for run in runs]
     ends = [*starts[1:], last.end]
     return [
@@ -88,7 +88,7 @@ def seed_turns(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def seed_merge(chunks: Sequence[Chunk], turns: Sequence[Turn]) -> tuple[Segment, ...]:
-    """Every turn takes at least one chunk; what is left after the last turn is dropped.
+    """Every turn takes at least one chunk; chunks after the last turn are dropped.
 
     Raises:
         IndexError: nobody speaks.

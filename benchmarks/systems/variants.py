@@ -1,4 +1,4 @@
-"""What can be compared, by name: `seed`, `faster-whisper`, `ours` and its variants.
+"""Names of the pipelines that can be compared: `seed`, `faster-whisper`, `ours` and its variants.
 
     NAME[@SETTING=VALUE,...][:MERGE]
 
@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, fields
 
 from asr_diarization.audio.windows import WindowRules
-from benchmarks.merges import MERGES
+from benchmarks.systems.merges import MERGES
 
 PLAIN = {
     "seed": "the seed's code and merge, greedy",
@@ -22,12 +22,12 @@ PLAIN = {
     "faster-whisper-greedy": "faster-whisper likewise, greedy",
     "faster-whisper-batched": "faster-whisper likewise, batched",
     "faster-whisper-int8": "faster-whisper likewise, batched, int8",
-    "reference-turns": "our words, the reference's turns: what merging alone costs",
+    "reference-turns": "our words, the reference's turns: the errors of merging alone",
     "ours": "this project",
 }
-"""Names without variants, and what they are."""
+"""Descriptions of the plain names, without variants."""
 OUR_WORDS = {"whisperx-merge": "whisperx", "reference-turns": "regular"}
-"""Rows made of what our pipeline heard, and their merge."""
+"""The merge of rows that use the words of our pipeline."""
 SPECIFICATION = re.compile(r"(?P<name>[\w-]+)(@(?P<settings>[^:]+))?(:(?P<merge>[\w.-]+))?")
 
 
@@ -40,19 +40,19 @@ class Variant:
     precision: str = "auto"
     rules: tuple[tuple[str, float], ...] = ()
     merge: str | None = None
-    """None for the pipeline's own."""
+    """A name in `MERGES`; None means the pipeline's own merge."""
 
     @property
     def title(self) -> str:
-        """The label, explained where it is one of the plain names."""
+        """The label, with its description if it is a plain name."""
         return f"`{self.label}`" + (f": {PLAIN[self.label]}" if self.label in PLAIN else "")
 
 
 def parse_variant(text: str) -> Variant:
-    """What a specification names.
+    """The variant of a specification.
 
     Raises:
-        ValueError: there is no such pipeline, setting or merge; the message lists those there are.
+        ValueError: no such pipeline, setting or merge exists; the message lists the valid names.
     """
     match = SPECIFICATION.fullmatch(text)
     if not match or match["name"] not in PLAIN:

@@ -1,4 +1,4 @@
-"""A picture of one recording: who spoke, who was found, and every word that went wrong."""
+"""A picture of one recording: reference turns, hypothesis turns, and every wrong word."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Any
 import matplotlib as mpl
 
 from asr_diarization.transcript import Segment, Turn
-from benchmarks.normalizer import normalizer
 from benchmarks.recordings import Recording
-from benchmarks.scoring import NOBODY, align_words, pair_speakers, word_entries
-from benchmarks.values import Outcome
+from benchmarks.scores.normalizer import normalizer
+from benchmarks.scores.scoring import NOBODY, align_words, pair_speakers, word_entries
+from benchmarks.systems.values import Outcome
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
-RIGHT, WRONG_SPEAKER, WRONG_WORD = "right", "speaker", "word"
+CORRECT, WRONG_SPEAKER, WRONG_WORD = "correct", "speaker", "word"
 INSERTED, MISSED = "inserted", "missed"
 COLOURS = {
-    RIGHT: "#3a3a3a",
+    CORRECT: "#3a3a3a",
     WRONG_SPEAKER: "#d62728",
     WRONG_WORD: "#ff7f0e",
     INSERTED: "#9467bd",
     MISSED: "#d62728",
 }
 LEGEND = {
-    RIGHT: "right word, right speaker",
-    WRONG_SPEAKER: "on the wrong speaker",
-    WRONG_WORD: "other word",
-    INSERTED: "not said",
+    CORRECT: "correct word, correct speaker",
+    WRONG_SPEAKER: "wrong speaker",
+    WRONG_WORD: "wrong word",
+    INSERTED: "inserted word",
 }
 SECONDS_PER_INCH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One word in the picture."""
+    """A word in the picture."""
 
     start: float
     end: float
@@ -50,14 +50,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """One row of the picture: who speaks when, and the words, each in a speaker's lane."""
+    """One row of the picture: turns and words, each in the lane of a speaker."""
 
     turns: tuple[Turn, ...]
     words: tuple[Mark, ...]
 
 
 def draw_timeline(recording: Recording, rows: Mapping[str, Outcome], path: Path) -> None:
-    """Draw the reference, and below it each of `rows`; paired speakers share a colour."""
+    """Draw the reference, and below it each of `rows`; paired speakers have the same colour."""
     speakers = sorted({turn.speaker for turn in recording.turns})
     colours = {who: plt.get_cmap("Set2")(number % 8) for number, who in enumerate(speakers)}
     width = max(10.0, recording.duration / SECONDS_PER_INCH)
@@ -70,14 +70,14 @@ def draw_timeline(recording: Recording, rows: Mapping[str, Outcome], path: Path)
     first, *others = axes[:, 0]
     missed: list[Mark] = []
     for axis, (title, outcome) in zip(others, rows.items(), strict=True):
-        lane, missed = judge(recording, outcome)  # what the last row missed stays: usually ours
-        _draw(axis, title.replace("`", ""), lane, colours)
-    said = [
-        Mark(entry["start_time"], entry["end_time"], entry["speaker"], RIGHT)
+        lanes, missed = compare(recording, outcome)  # the words missed by the last row are drawn
+        _draw(axis, title.replace("`", ""), lanes, colours)
+    reference = [
+        Mark(entry["start_time"], entry["end_time"], entry["speaker"], CORRECT)
         for entry in _entries(recording.segments, recording.language)
     ]
     title = f"{recording.name}: reference (missed by the last row: red)"
-    _draw(first, title, Lanes(recording.turns, (*said, *missed)), colours)
+    _draw(first, title, Lanes(recording.turns, (*reference, *missed)), colours)
     axes[-1, 0].set_xlabel("seconds")
     axes[-1, 0].set_xlim(0, recording.duration)
     handles = [Line2D([], [], color=COLOURS[kind], lw=5) for kind in LEGEND]
@@ -87,14 +87,17 @@ def draw_timeline(recording: Recording, rows: Mapping[str, Outcome], path: Path)
     plt.close(figure)
 
 
-def judge(recording: Recording, outcome: Outcome) -> tuple[Lanes, list[Mark]]:
-    """The hypothesis in the reference speakers' lanes, and the words it missed."""
+def compare(recording: Recording, outcome: Outcome) -> tuple[Lanes, list[Mark]]:
+    """The hypothesis in the lanes of the reference speakers, and the missed words."""
     transcript = outcome.transcript
-    said = _entries(recording.segments, recording.language)
-    heard = _entries(transcript.segments, recording.language)
-    pairs = align_words(said, heard) if said and heard else [(entry, None) for entry in said]
-    both = Counter((a["speaker"], b["speaker"]) for a, b in pairs if a and b)
-    lanes = pair_speakers(both) if both else {}
+    reference = _entries(recording.segments, recording.language)
+    hypothesis = _entries(transcript.segments, recording.language)
+    if reference and hypothesis:
+        pairs = align_words(reference, hypothesis)
+    else:
+        pairs = [(entry, None) for entry in reference]
+    common = Counter((a["speaker"], b["speaker"]) for a, b in pairs if a and b)
+    lanes = pair_speakers(common) if common else {}
     marks, missed = [], []
     for a, b in pairs:
         if b is None:
@@ -106,12 +109,12 @@ def judge(recording: Recording, outcome: Outcome) -> tuple[Lanes, list[Mark]]:
     return Lanes(tuple(turns), tuple(marks)), missed
 
 
-def _kind(said: dict[str, Any] | None, heard: dict[str, Any], lane: str) -> str:
-    if said is None:
+def _kind(reference: dict[str, Any] | None, hypothesis: dict[str, Any], lane: str) -> str:
+    if reference is None:
         return INSERTED
-    if said["speaker"] != lane:
+    if reference["speaker"] != lane:
         return WRONG_SPEAKER
-    return RIGHT if said["words"] == heard["words"] else WRONG_WORD
+    return CORRECT if reference["words"] == hypothesis["words"] else WRONG_WORD
 
 
 def _entries(segments: Sequence[Segment], language: str | None) -> list[dict[str, Any]]:
@@ -119,7 +122,7 @@ def _entries(segments: Sequence[Segment], language: str | None) -> list[dict[str
 
 
 def _draw(axis: Any, title: str, shown: Lanes, colours: Mapping[str, Any]) -> None:
-    """Turns as bands, words as ticks on them; a lane more for speakers that are nobody."""
+    """Turns as bands and words as ticks on them; unpaired speakers share one more lane."""
     lanes = [*colours]
     if any(one == NOBODY for one in (*(m.lane for m in shown.words), *_speakers(shown))):
         lanes.append(NOBODY)

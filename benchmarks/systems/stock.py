@@ -1,4 +1,4 @@
-"""pyannote as its own users call it: the whole waveform at once, nothing of ours in between."""
+"""pyannote as its users call it: the whole waveform at once, without our code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StockDiarizer:
             self._pipeline = Pipeline.from_pretrained(str(models / "diarization"))
 
     def diarize(self, waveform: Waveform, num_speakers: int | None = None) -> Diarization:
-        """Who speaks when; empty when nobody does."""
+        """The turns; empty if nobody speaks."""
         sound = {"waveform": torch.from_numpy(waveform)[None], "sample_rate": SAMPLE_RATE}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""A drafter whose guesses are right as often as it is told; it knows what the model will say."""
+"""A drafter with a given acceptance: it knows the model's tokens and makes errors at random."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from asr_diarization.whisper.draft_policy import DraftPolicy
 from asr_diarization.whisper.rows import Rows
 
 CONTEXT = 3
-"""So many last tokens find the place in the script again when the model has left it."""
+"""Number of last tokens that locate the position in the script when the model left it."""
 
 
 class ScriptedDrafter:
-    """Guesses each token right with a given probability, for nothing."""
+    """Drafts each token correctly with a given probability, at no cost."""
 
     def __init__(
         self,
@@ -27,14 +27,14 @@ class ScriptedDrafter:
         policy: DraftPolicy,
         seed: int = 0,
     ) -> None:
-        """Args: scripts: what each window will say; end: the token that follows."""
+        """Args: scripts: the tokens of each window; end: the token that follows."""
         self._scripts = [[*script, end] for script in scripts]
         self._end, self._probability, self._policy = end, probability, policy
         self._random = random.Random(seed)  # noqa: S311  no secret
         self._count, self._drafted_at = 0, 0.0
 
     def draft(self, rows: Rows) -> Tensor:
-        """Guesses at each row's next tokens: (rows, k)."""
+        """Drafts of each row's next tokens: (rows, k)."""
         count = self._count = self._policy.length()
         guesses = [self._guess(rows, row, count) for row in range(len(rows))] if count else []
         drafted = torch.tensor(guesses, dtype=torch.long).view(len(rows), count)
@@ -58,7 +58,7 @@ class ScriptedDrafter:
 
 
 def _place(script: Sequence[int], said: Sequence[int]) -> int:
-    """Where in `script` the token after `said` stands, nearest to where it should."""
+    """The position in `script` after the last tokens of `said`, nearest to the expected one."""
     expected = len(said)
     for size in range(min(CONTEXT, expected), 0, -1):
         last = list(said[-size:])

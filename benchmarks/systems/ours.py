@@ -1,4 +1,4 @@
-"""Our pipeline, listened to at its two seams: the words before the merge, and the turns."""
+"""Our pipeline, with its words before the merge and its turns recorded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from asr_diarization.audio.windows import Window
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.protocols import Diarizer, OnProgress, Transcriber
 from asr_diarization.transcript import Diarization, Segment, Transcript, Transcription
-from benchmarks.values import Heard
+from benchmarks.systems.values import MergeInput
 
 
 class Ours:
-    """`load_pipeline`'s result with the local models."""
+    """The pipeline of `load_pipeline` with the local models."""
 
     def __init__(self, models: Path, precision: str, rules: Mapping[str, float]) -> None:
         """`rules` replaces fields of `WindowRules`."""
@@ -28,26 +28,26 @@ class Ours:
             precision=precision,
         )
         self._pipeline = pipeline = load_pipeline(settings)
-        # There is no public way in, on purpose: only a measurement needs one.
+        # Private attributes are replaced, since only a measurement needs this.
         pipeline._rules = replace(pipeline._rules, **rules)  # noqa: SLF001
-        self._words = _ListeningTranscriber(pipeline._transcriber)  # noqa: SLF001
+        self._words = _RecordingTranscriber(pipeline._transcriber)  # noqa: SLF001
         pipeline._transcriber = self._words  # noqa: SLF001
         assert pipeline._diarizer is not None  # noqa: SLF001
-        self._turns = _ListeningDiarizer(pipeline._diarizer)  # noqa: SLF001
+        self._turns = _RecordingDiarizer(pipeline._diarizer)  # noqa: SLF001
         pipeline._diarizer = self._turns  # noqa: SLF001
 
     def __call__(
         self, audio: bytes, num_speakers: int | None = None, language: str | None = None
-    ) -> tuple[Heard, Transcript]:
-        """What the merge got, and what the pipeline made of it."""
+    ) -> tuple[MergeInput, Transcript]:
+        """The input of the merge, and the transcript."""
         self._words.segments, self._turns.diarization = [], Diarization()
         parameters = InferenceConfig(num_speakers=num_speakers, language=language)
         transcript = self._pipeline(audio, parameters)
-        return Heard(tuple(self._words.segments), self._turns.diarization), transcript
+        return MergeInput(tuple(self._words.segments), self._turns.diarization), transcript
 
 
-class _ListeningTranscriber:
-    """Passes everything on, and keeps the segments."""
+class _RecordingTranscriber:
+    """Calls the wrapped transcriber and keeps its segments."""
 
     def __init__(self, inner: Transcriber) -> None:
         self._inner = inner
@@ -60,13 +60,13 @@ class _ListeningTranscriber:
     def transcribe(
         self, windows: Sequence[Window], parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcription:
-        heard = self._inner.transcribe(windows, parameters, on_progress)
-        self.segments.extend(segment for window in heard.windows for segment in window)
-        return heard
+        transcription = self._inner.transcribe(windows, parameters, on_progress)
+        self.segments.extend(segment for window in transcription.windows for segment in window)
+        return transcription
 
 
-class _ListeningDiarizer:
-    """Passes everything on, and keeps the turns."""
+class _RecordingDiarizer:
+    """Calls the wrapped diarizer and keeps its turns."""
 
     def __init__(self, inner: Diarizer) -> None:
         self._inner = inner

@@ -1,7 +1,7 @@
-"""transformers' own assisted generation beside its plain one and ours: what it makes of the words.
+"""transformers' assisted generation beside its greedy one and ours: do the words stay the same?
 
-Its assistant is a copy of the model that lacks its upper decoder layers: an independent assistant
-with its own encoder, which often guesses wrong and must not change the text.
+The assistant is a copy of the model without its upper decoder layers. It has its own encoder, its
+drafts are often wrong, and it must not change the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asr_diarization.whisper.draft_policy import DraftPolicy
 from asr_diarization.whisper.precision import FLOAT32
 from asr_diarization.whisper.speculative import AssistantDrafter
 from benchmarks.recordings import Recording
-from benchmarks.tables import table
+from benchmarks.reports.tables import table
 
 SECONDS = 12
 KEPT_LAYERS = 3
@@ -27,7 +27,7 @@ MAX_NEW_TOKENS = 128
 
 
 def pruned(model: Any, layers: int = KEPT_LAYERS) -> Any:
-    """A copy of transformers' Whisper that keeps the first decoder layers."""
+    """A copy of transformers' Whisper with only the first decoder layers."""
     copied = copy.deepcopy(model)
     copied.model.decoder.layers = copied.model.decoder.layers[:layers]
     copied.config.decoder_layers = layers
@@ -36,7 +36,7 @@ def pruned(model: Any, layers: int = KEPT_LAYERS) -> Any:
 
 @torch.inference_mode()
 def stock_table(name: str, recording: Recording) -> str:
-    """Words and CPU seconds of the recording's beginning, four ways, in float32."""
+    """Words and CPU seconds of the first part of a recording, decoded in four ways in float32."""
     from transformers import GenerationConfig, WhisperForConditionalGeneration, WhisperProcessor
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""Scores as Markdown."""
+"""Scores as Markdown tables."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.counts import Score, interval, pool
+from benchmarks.scores.counts import Score, interval, pool
 
 RATES = ("WER", "cpWER", "tcpWER", "WDER", "DER 0", "DER 0.25")
 DASH = "–"
 
 Scores = Mapping[str, Score]
-"""By the recording's name."""
+"""Scores by the recording's name."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others figures."""
+    """A Markdown table; the first column is aligned as text, the others as numbers."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def pooled_table(results: Mapping[str, Scores], given: Mapping[str, Scores]) -> str:
-    """A row per pipeline: rates with their intervals, then what they are with speakers given.
+    """A row per pipeline: rates with their intervals, without / with the number of speakers given.
 
     Args:
-        results: scores by pipeline, the number of speakers not given.
-        given: likewise, the number given; empty if that was not run.
+        results: scores by pipeline, without the number of speakers.
+        given: scores by pipeline with the number of speakers; empty if that was not run.
     """
     header = ["pipeline", *RATES, "cpWER − WER", "speakers found"]
     rows = []
     for title, scores in results.items():
         known = given.get(title, {})
         cells = [_rate_cell(scores, known, name) for name in RATES]
-        rows.append([title, *cells, _both(scores, known, _price), _speakers(scores)])
+        rows.append([title, *cells, _both(scores, known, _speaker_errors), _speakers(scores)])
     return table(header, rows)
 
 
@@ -43,7 +43,7 @@ def _rate_cell(scores: Scores, known: Scores, name: str) -> str:
     cell = percent(pool(alone), name)
     if bounds := interval(alone, name):
         cell += f" [{bounds[0]:.1f}, {bounds[1]:.1f}]"
-    # The words do not depend on the speakers.
+    # The words do not depend on the number of speakers.
     if known and name != "WER":
         cell += f" / {percent(pool(tuple(known.values())), name)}"
     return cell
@@ -53,11 +53,13 @@ def _both(scores: Scores, known: Scores, cell: Callable[[Score], str]) -> str:
     return " / ".join(cell(pool(tuple(some.values()))) for some in (scores, known) if some)
 
 
-def _price(score: Score) -> str:
-    together, alone = (score.ratios.get(name) for name in ("cpWER", "WER"))
-    if not together or together.percent is None or not alone or alone.percent is None:
+def _speaker_errors(score: Score) -> str:
+    with_speakers, words_only = (score.ratios.get(name) for name in ("cpWER", "WER"))
+    if not with_speakers or with_speakers.percent is None:
         return DASH
-    return f"{together.percent - alone.percent:.1f}"
+    if not words_only or words_only.percent is None:
+        return DASH
+    return f"{with_speakers.percent - words_only.percent:.1f}"
 
 
 def _speakers(scores: Scores) -> str:
@@ -72,7 +74,7 @@ def percent(score: Score, name: str) -> str:
 
 
 def words_table(results: Mapping[str, Scores], failures: Mapping[str, Mapping[str, str]]) -> str:
-    """A row per pipeline: what kind of errors, when words were, and what raised."""
+    """A row per pipeline: kinds of word errors, errors of word times, failed recordings."""
     header = ["pipeline", "words", "substituted", "missed", "inserted", "invented in non-speech"]
     header += ["start error, median / 90 % (ms)", "end error", "recordings that raise"]
     rows = []
@@ -88,14 +90,14 @@ def words_table(results: Mapping[str, Scores], failures: Mapping[str, Mapping[st
 def _quantiles(seconds: Sequence[float]) -> str:
     if not seconds:
         return DASH
-    median, most = np.percentile(seconds, [50, 90]) * 1000
-    return f"{median:.0f} / {most:.0f}"
+    median, ninetieth = np.percentile(seconds, [50, 90]) * 1000
+    return f"{median:.0f} / {ninetieth:.0f}"
 
 
 def recordings_table(
     results: Mapping[str, Scores], failures: Mapping[str, Mapping[str, str]]
 ) -> str:
-    """A row per recording: WER / cpWER / tcpWER of every pipeline, or the words where none are."""
+    """A row per recording: WER / cpWER / tcpWER of every pipeline; if nobody speaks, its words."""
     names = list(dict.fromkeys(name for scores in results.values() for name in scores))
     rows = []
     for name in names:
@@ -117,7 +119,7 @@ def _recording_cell(score: Score, failure: str | None) -> str:
 
 
 def write_section(path: Path, name: str, content: str) -> None:
-    """Put `content` between the markers of `name` in a Markdown file, made if it is not there."""
+    """Write `content` between the markers of `name` in a Markdown file, which may be new."""
     begin, end = f"<!-- {name}: generated, do not edit -->", f"<!-- end of {name} -->"
     section = f"{begin}\n\n{content.strip()}\n\n{end}"
     text = path.read_text(encoding="utf-8") if path.exists() else f"{begin}\n{end}\n"

@@ -1,4 +1,4 @@
-"""Transcripts and their parts as JSON and back."""
+"""Results of the systems, with conversion to JSON and back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from asr_diarization.transcript import Diarization, Segment, Transcript, Turn, W
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a merge gets: words without speakers, and who spoke when."""
+class MergeInput:
+    """The input of a merge: words without speakers, and the diarization."""
 
     segments: tuple[Segment, ...]
     diarization: Diarization
@@ -19,21 +19,21 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pipeline made of a recording."""
+    """The result of a pipeline on a recording."""
 
     transcript: Transcript
     failure: str | None = None
-    """The exception it raised instead; the transcript is empty then, apart from its turns."""
+    """The exception that it raised; then the transcript has turns at most."""
 
 
-def to_json(value: Heard | Outcome) -> dict[str, Any]:
-    """Plain lists and dicts; nothing is rounded."""
+def to_json(value: MergeInput | Outcome) -> dict[str, Any]:
+    """Lists and dicts, not rounded."""
     return asdict(value)
 
 
-def heard_from_json(value: Mapping[str, Any]) -> Heard:
+def merge_input_from_json(value: Mapping[str, Any]) -> MergeInput:
     """The inverse of `to_json`."""
-    return Heard(_segments(value["segments"]), diarization_from_json(value["diarization"]))
+    return MergeInput(_segments(value["segments"]), diarization_from_json(value["diarization"]))
 
 
 def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
@@ -50,7 +50,7 @@ def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
 
 
 def diarization_from_json(value: Mapping[str, Any]) -> Diarization:
-    """Turns only; speaker vectors are not kept."""
+    """A diarization with turns only; speaker embeddings are not stored."""
     return Diarization(turns_from_json(value["turns"]), turns_from_json(value["exclusive"]))
 
 

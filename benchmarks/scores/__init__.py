@@ -1,0 +1,1 @@
+"""Scores: error rates of words, speakers and times."""

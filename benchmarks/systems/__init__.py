@@ -1,0 +1,1 @@
+"""The compared systems, and the code that runs them."""
