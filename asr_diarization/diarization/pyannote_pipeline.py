@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from asr_diarization.devices import has_bfloat16
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.model_info.access import find_denial
 
 CHECKPOINT = "pytorch_model.bin"
 """File of the weights in each part of a pipeline directory."""
@@ -69,14 +70,20 @@ def _gated(source: str) -> str:
 
 
 def _explain(source: str, error: Exception) -> str:
-    text = str(error)
-    if any(mark in text.lower() for mark in ("gated", "401", "403")):
+    denial = find_denial(error)
+    if denial == "missing":
+        return (
+            f"{source}, or a model it names, is not on the hub, or is private and HF_TOKEN may not "
+            "read it: check the name (DIARIZATION_MODEL), or use a directory"
+        )
+    if denial is not None:
         return _gated(source)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("asr_diarization"):
         return (
             f"{source} was built by an older version of this project and names a class that has "
             "moved: run `make models` again (python -m asr_diarization models)"
         )
+    text = str(error)
     first_line = text.splitlines()[0] if text else type(error).__name__
     return f"cannot load the diarization pipeline {source}: {first_line} (DIARIZATION_MODEL)"
 

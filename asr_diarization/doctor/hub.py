@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asr_diarization.doctor.directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
 from asr_diarization.doctor.findings import Finding, bad, good
+from asr_diarization.model_info.access import find_denial, status_of
 
 OnStep = Callable[[str], None]
 """Told what is about to be checked."""
@@ -56,7 +57,7 @@ class Hub:
         try:
             account = self._api.whoami()
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
-            if _status(error) == 401:
+            if status_of(error) == 401:
                 return self._refused()
             return self._unanswered("HF_TOKEN", error)
         token = (account.get("auth") or {}).get("accessToken") or {}
@@ -79,19 +80,18 @@ class Hub:
 
     def check_repository(self, repository: str, variable: str) -> Finding:
         """Whether its files may be read."""
-        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
         try:
             self._api.auth_check(repository)
-        except GatedRepoError:
-            return bad(repository, self._gated(repository, variable))
-        except RepositoryNotFoundError:
-            return bad(
-                repository,
-                f"{variable}: there is no repository {repository} on the hub, or it is private and "
-                "HF_TOKEN may not see it; check the name, or use a directory",
-            )
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
+            denial = find_denial(error)
+            if denial == "gated":
+                return bad(repository, self._gated(repository, variable))
+            if denial == "missing":
+                return bad(
+                    repository,
+                    f"{variable}: there is no repository {repository} on the hub, or it is private "
+                    "and HF_TOKEN may not see it; check the name, or use a directory",
+                )
             return self._unanswered(repository, error)
         return good(repository, "may be read")
 
@@ -139,7 +139,7 @@ class Hub:
         return f"{accept} with the account {self._token_name} belongs to"
 
     def _unanswered(self, subject: str, error: Exception) -> Finding:
-        status = _status(error)
+        status = status_of(error)
         self.is_down = status is None or status >= 500
         why = f"status {status}" if status else type(error).__name__
         return bad(
@@ -208,8 +208,3 @@ def _loaded(files: dict[str, int]) -> list[str]:
     tensors = [name for name in files if name.endswith(".safetensors") and "/" not in name]
     whole = [name for name in tensors if "fp32" not in name]
     return whole or tensors or [name for name in files if name.endswith(WEIGHT_KINDS)]
-
-
-def _status(error: Exception) -> int | None:
-    response = getattr(error, "response", None)
-    return getattr(response, "status_code", None)
