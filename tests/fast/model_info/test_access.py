@@ -91,3 +91,9 @@ def test_an_error_without_a_response_is_no_denial(kind):
 def test_a_file_that_a_repository_lacks_is_no_denial():
     assert not issubclass(EntryNotFoundError, RepositoryNotFoundError)
     assert find_denial(raised(meanwhile, LocalEntryNotFoundError("config.json"))) is None
+
+
+def test_the_cause_may_be_an_error_that_was_handled_before():
+    error = OSError("cannot load")
+    error.__cause__ = hub_error(GatedRepoError, 403)
+    assert find_denial(error) == "gated"
