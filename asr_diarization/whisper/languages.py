@@ -70,7 +70,7 @@ def split_by_language(
     parts_in_one = []
     for language, run in groupby(spoken, key=itemgetter(0)):
         times = [part for _, part in run]
-        whole = window.part(times[0][0], times[-1][1])
+        whole = window.crop(times[0][0], times[-1][1])
         parts_in_one.append(replace(whole, language=language))
     return tuple(parts_in_one)
 

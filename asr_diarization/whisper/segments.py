@@ -52,7 +52,7 @@ def _word(
     window: Window, text: str, start: float, end: float, log_probabilities: Sequence[float]
 ) -> Word:
     begin = window.to_recording(start)
-    begin, finish = window.to_speech(begin, max(begin, window.to_recording(end)))
+    begin, finish = window.crop_to_speech(begin, max(begin, window.to_recording(end)))
     probability = math.exp(sum(log_probabilities) / len(log_probabilities))
     return Word(text, begin, finish, min(1.0, probability))
 
