@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from asr_diarization.audio.channels import FRAME, is_call, mix, without_leaks
+from asr_diarization.audio.channels import FRAME, is_call, mix, remove_crosstalk
 from asr_diarization.audio.decode import SAMPLE_RATE
 
 RNG = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def test_anything_else_is_none(shape):
 
 
 def test_leaks_are_silenced_and_voices_kept():
-    left, right = without_leaks(np.stack(leaking(15, delay=60)))
+    left, right = remove_crosstalk(np.stack(leaking(15, delay=60)))
     alone = slice(21 * SAMPLE_RATE, 25 * SAMPLE_RATE)  # A talks, B does not
     assert np.abs(right[alone]).sum() < 0.15 * 10 ** (-15 / 20) * np.abs(A[alone]).sum()
     both = slice(13 * SAMPLE_RATE, 14 * SAMPLE_RATE)
@@ -75,12 +75,12 @@ def test_leaks_are_silenced_and_voices_kept():
 
 def test_a_quiet_voice_is_no_leak():
     quiet = 0.05 * B
-    _, kept = without_leaks(np.stack((talk([(0, SECONDS)]), quiet)))
+    _, kept = remove_crosstalk(np.stack((talk([(0, SECONDS)]), quiet)))
     assert (kept[np.abs(quiet) > 0] != 0).mean() > 0.9
 
 
 @pytest.mark.parametrize(
-    ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (without_leaks, (A,) * 8)]
+    ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (remove_crosstalk, (A,) * 8)]
 )
 def test_nothing_is_copied(function, voices):
     channels = tuple(np.array(voice, dtype=np.float32) for voice in voices)

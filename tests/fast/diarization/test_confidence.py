@@ -8,7 +8,7 @@ from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.transcript import Turn
 from tests.support.fakes import say
 
-SAID = say("a b c d", 0, 4).attributed("A")
+SAID = say("a b c d", 0, 4).with_speaker("A")
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_turns_say_how_sure(turns, confidence, overlap):
 
 
 def test_speakers_on_channels_take_nothing_from_each_other():
-    (judged,) = with_confidence([SAID], [Turn(0, 4, "A"), Turn(0, 4, "B")], apart=True)
+    (judged,) = with_confidence([SAID], [Turn(0, 4, "A"), Turn(0, 4, "B")], separate_channels=True)
     assert (judged.confidence, judged.overlap) == (1.0, True)
 
 
 def test_nobody_is_as_before_and_no_time_has_no_share():
     nobody = say("a", 0, 1)
     assert with_confidence([nobody], [Turn(0, 1, "A")]) == (nobody,)
-    (judged,) = with_confidence([say("a", 1, 1).attributed("A")], [Turn(0, 1, "A")])
+    (judged,) = with_confidence([say("a", 1, 1).with_speaker("A")], [Turn(0, 1, "A")])
     assert judged.confidence is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asr_diarization.audio.decode import SAMPLE_RATE
-from asr_diarization.diarization.reassignment import look_again
+from asr_diarization.diarization.reassignment import reassign_turns
 from asr_diarization.transcript import Diarization, Turn
 
 A, B = (1.0, 0.0), (0.0, 1.0)
@@ -33,27 +33,27 @@ def test_a_turn_goes_to_the_voice_it_has() -> None:
     turns = (Turn(0, 3, "A"), Turn(4, 7, "A"), Turn(8, 11, "B"))
     found = Diarization(turns, turns, {"A": A, "B": B})
     waveform = recording((0, 3, A), (4, 7, B), (8, 11, B))
-    again = look_again(found, waveform, embed)
+    again = reassign_turns(found, waveform, embed)
     assert speakers(again) == ["A", "B", "B"]
     assert again.turns == again.exclusive
-    assert look_again(again, waveform, embed) == again
+    assert reassign_turns(again, waveform, embed) == again
 
 
 def test_what_is_short_or_undecided_stays() -> None:
     turns = (Turn(0, 0.5, "A"), Turn(4, 7, "A"))
     found = Diarization(turns, turns, {"A": A, "B": B})
     waveform = recording((0, 0.5, B), (4, 5.4, A), (5.4, 7, B))
-    assert look_again(found, waveform, embed) == found
+    assert reassign_turns(found, waveform, embed) == found
 
 
-def test_one_speaker_needs_no_second_look() -> None:
+def test_one_speaker_needs_no_comparison() -> None:
     turns = (Turn(0, 3, "A"),)
     found = Diarization(turns, turns, {"A": A})
 
     def never(_: np.ndarray) -> np.ndarray:
         raise AssertionError
 
-    assert look_again(found, recording(), never) == found
+    assert reassign_turns(found, recording(), never) == found
 
 
 def test_it_can_be_stopped_before_each_turn() -> None:
@@ -70,5 +70,5 @@ def test_it_can_be_stopped_before_each_turn() -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        look_again(found, recording((0, 3, A)), note, stop_at_the_third)
+        reassign_turns(found, recording((0, 3, A)), note, stop_at_the_third)
     assert looked == [1.0, 0.0]
