@@ -87,6 +87,7 @@ def test_without_being_asked_nothing_is_said_of_voices():
         ([voice("Ann", 0.9)], "'Ann' has less than a second of speech"),
         ([voice("Ann", 61)], "'Ann' is longer than 60 s"),
         ([{"name": "Ann", "audio": "%%%"}], "audio of 'Ann' is not valid base64"),
+        ([{"name": "Ann", "audio": "data:audio/wav,x"}], "audio of 'Ann': a data: URL must hold"),
         ([{"name": "Ann", "audio": "A" * 400}], "audio of 'Ann': not audio"),
         ([voice("Ann"), voice("Ann")], "two speakers called 'Ann'"),
         ([voice("SPEAKER_03")], "must not be called 'SPEAKER_03'"),
