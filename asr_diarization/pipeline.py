@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import BinaryIO
 
 from asr_diarization.audio import channels
@@ -120,28 +121,25 @@ class Pipeline:
         timer.end("decode")
         windows = [self._windows(waveform, parameters) for waveform in waveforms]
         timer.end("find_speech")
-        is_mono = len(waveforms) == 1
-        result = (
-            self._diarize_and_transcribe(waveforms[0], windows[0], parameters, on_progress, timer)
-            if is_mono
-            else self._transcribe_channels(windows, parameters, on_progress, timer)
-        )
+        if len(waveforms) == 1:
+            result = self._transcribe_mono(waveforms[0], windows[0], parameters, on_progress, timer)
+        else:
+            result = self._transcribe_channels(windows, parameters, on_progress, timer)
         matches = recognise(result.diarization.embeddings, known)
         result = result.renamed({speaker: name for speaker, (name, _) in matches.items()})
         turns, embeddings = result.diarization.turns, result.diarization.embeddings
         duration = len(waveforms[0]) / SAMPLE_RATE
-        speech = sum(window.duration for channel in windows for window in channel)
         return Transcript(
             language=_main_language(result.segments),
             duration=duration,
-            segments=with_confidence(result.segments, turns, separate_channels=not is_mono),
+            segments=with_confidence(result.segments, turns, separate_channels=len(waveforms) > 1),
             turns=turns,
             warnings=ineffective_parameters(
                 parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
             ),
             stats={
                 "audio_seconds": round(duration, 3),
-                "speech_seconds": round(speech, 3),
+                "speech_seconds": round(sum(w.duration for w in chain(*windows)), 3),
                 "windows": sum(map(len, windows)),
                 "channels": len(waveforms),
                 "seconds": timer.seconds,
@@ -201,7 +199,7 @@ class Pipeline:
         probabilities = self._speech.probabilities(waveform)
         return speech_windows(waveform, probabilities, parameters.chunk_length_s, self._rules)
 
-    def _diarize_and_transcribe(
+    def _transcribe_mono(
         self,
         waveform: Waveform,
         windows: Sequence[Window],
@@ -237,34 +235,23 @@ class Pipeline:
         on_progress: OnProgress,
         timer: _StageTimer,
     ) -> _Result:
-        """One speaker per channel; nothing is diarized.
-
-        Args:
-            windows: of each channel; their speech gives the turns.
-            parameters: the caller's.
-            on_progress: called after every batch.
-            timer: of the stages.
-        """
-        labelled = sorted(
-            (
-                (channels.speaker_of(number), window)
-                for number, channel in enumerate(windows)
-                for window in channel
-            ),
-            key=lambda pair: pair[1].start,
-        )
+        """One speaker per channel; nothing is diarized. `windows` are those of each channel."""
+        labelled = [
+            (channels.speaker_of(number), window)
+            for number, channel in enumerate(windows)
+            for window in channel
+        ]
+        labelled.sort(key=lambda pair: pair[1].start)
         transcription = self._transcriber.transcribe(
             [window for _, window in labelled], parameters, on_progress
         )
         timer.end("transcribe")
-        segments = sorted(
-            (
-                segment.with_speaker(speaker)
-                for (speaker, _), found in zip(labelled, transcription.windows, strict=True)
-                for segment in found
-            ),
-            key=lambda segment: segment.start,
-        )
+        segments = [
+            segment.with_speaker(speaker)
+            for (speaker, _), found in zip(labelled, transcription.windows, strict=True)
+            for segment in found
+        ]
+        segments.sort(key=attrgetter("start"))
         turns = tuple(
             sorted(
                 Turn(max(run.start, window.start), min(run.end, window.end), speaker)
