@@ -57,7 +57,7 @@ def cluster(
 
 def _nearest(embeddings: Vectors, centroids: Vectors) -> NDArray[np.int8]:
     """The most similar centroid of every embedding; the first one for embeddings of NaN."""
-    similarity = cosine_similarity(np.nan_to_num(embeddings), centroids)
+    similarity = cosine_similarity(embeddings, centroids)
     nearest: NDArray[np.int8] = similarity.argmax(axis=2).astype(np.int8)
     return nearest
 

@@ -6,6 +6,7 @@ import pytest
 from asr_diarization.diarization.clustering import (
     MIN_THRESHOLD_SHARE,
     GivenNumberClustering,
+    _nearest,
     keep_given_number,
     largest_clusters,
 )
@@ -55,11 +56,18 @@ def test_voices_beyond_the_number_join_the_nearest():
     assert labels[-1] == labels[20]
 
 
+def test_the_largest_voices_are_kept():
+    heard = voices((0, 20), (100, 4), (180, 10))
+    labels = largest_clusters(heard, 2, THRESHOLD)
+    assert sizes(labels) == [20, 14]
+    assert labels[20] == labels[-1]
+
+
 def test_one_voice_is_not_cut_in_two():
     assert sizes(largest_clusters(voices((0, 40)), 2, THRESHOLD)) == [40]
 
 
-@pytest.mark.parametrize(("distance", "found"), [(0.9 * THRESHOLD, 2), (0.6 * THRESHOLD, 1)])
+@pytest.mark.parametrize(("distance", "found"), [(0.82 * THRESHOLD, 2), (0.78 * THRESHOLD, 1)])
 def test_similar_voices_are_told_apart_within_reason(distance, found):
     heard = voices((0, 10), (degrees_apart(distance), 10), spread=0.001)
     assert MIN_THRESHOLD_SHARE == 0.8
@@ -114,3 +122,11 @@ def test_other_ways_of_clustering_stay_as_they_are(change):
         keep_given_number(clustering)
     assert isinstance(known.cluster, GivenNumberClustering)
     assert not isinstance(other.cluster, GivenNumberClustering)
+
+
+def test_the_nearest_centroid_is_the_most_similar_whatever_its_length():
+    centroids = np.array([[10, 0], [0, 0.1]], dtype=np.float32)
+    embeddings = np.array([[[1, 0.9], [0.9, 1]], [[np.nan, np.nan], [0, 5]]], dtype=np.float32)
+    nearest = _nearest(embeddings, centroids)
+    assert nearest.tolist() == [[0, 1], [0, 1]]
+    assert nearest.dtype == np.int8
