@@ -1,14 +1,14 @@
-"""What this deployment runs: change a default here before a one-click deploy.
+"""Defaults of this deployment: change them here before a one-click deploy.
 
-Every field, its bounds and its meaning are in `asr_diarization/config.py`; variables of the
-environment and parameters of a request still come first.
+`asr_diarization/config.py` has every field with its bounds and its meaning. Variables of the
+environment and parameters of a request override these defaults.
 """
 
 from asr_diarization import config
 
 
 class ModelSettings(config.ModelSettings):
-    """What the operator decides.
+    """The operator's settings.
 
     To run other models, write for example:
 
@@ -18,7 +18,7 @@ class ModelSettings(config.ModelSettings):
 
 
 class InferenceConfig(config.InferenceConfig):
-    """What a caller may ask for.
+    """The parameters of a request.
 
     To expect German unless a request says otherwise, write:
 

@@ -1,4 +1,4 @@
-"""Who spoke when: the values and the merging, for those who write a handler of their own.
+"""Merging and its data types, for a handler of your own.
 
 `assign_speakers(segments, turns)` gives every word of the segments its speaker.
 """

@@ -1,4 +1,4 @@
-"""Door 1: what Inference Endpoints loads. The toolkit's dict in, plain JSON out."""
+"""The handler that Inference Endpoints loads: the toolkit's dict in, plain JSON out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("asr_diarization.handler")
 
 
 class EndpointHandler:
-    """Inference Endpoints door: `{"inputs": audio, "parameters": {...}}` in, plain JSON out."""
+    """`{"inputs": audio, "parameters": {...}}` in, plain JSON out."""
 
     def __init__(self, path: str = "") -> None:
         """Load the models once; `path` is the deployed repository.
@@ -29,11 +29,11 @@ class EndpointHandler:
         self._pipeline = load_pipeline(read_settings(ModelSettings), model_dir=path)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one request; `data` stays as it was.
+        """Answer one request; `data` is not changed.
 
         Raises:
-            InvalidRequestError: the caller can mend it; the host answers 400 with the message.
-            AsrDiarizationError: the caller cannot; the host answers 400 all the same.
+            InvalidRequestError: the caller's fault; the host answers 400 with the message.
+            AsrDiarizationError: not the caller's fault; the host answers 400 as well.
         """
         try:
             request = parse_payload(data, InferenceConfig)

@@ -1,4 +1,4 @@
-"""The one place that picks models: settings in, a pipeline that is ready out."""
+"""Loading: settings -> a pipeline with its models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def load_pipeline(settings: ModelSettings, model_dir: str = "") -> Pipeline:
 
     Args:
         settings: the operator's.
-        model_dir: the deployed repository; models named by a directory in it are found there, and
-            when it is itself a Whisper checkpoint and `ASR_MODEL` is unset, it is the model.
+        model_dir: the deployed repository. Settings may name directories in it, and if it is itself
+            a Whisper checkpoint and `ASR_MODEL` is unset, it is the model.
 
     Raises:
-        ModelLoadError: a model is missing, gated, of the wrong kind, or does not fit another one;
-            the message names whatever else is wrong, too.
+        ModelLoadError: a model is missing, gated, of the wrong kind, or incompatible with another
+            one; the message names all problems that were found.
     """
     check_quickly(settings, model_dir)
     try:

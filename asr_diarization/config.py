@@ -1,6 +1,6 @@
 """The two configurations: the operator's, from the environment, and the caller's, per request.
 
-They are never mixed: `ModelSettings` is read once, at the door; `InferenceConfig` comes with each
+They are never mixed. `ModelSettings` is read once, at the start. `InferenceConfig` comes with each
 request and is checked before any work is done.
 """
 
@@ -23,9 +23,10 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from asr_diarization.errors import ModelLoadError
+from asr_diarization.errors import ModelLoadError, one_line
 
 MAX_SPEAKERS = 50
 MAX_KNOWN_SPEAKERS = 20
@@ -33,7 +34,7 @@ DEFAULT_BATCH_SIZE = 24
 MAX_CPU_BATCH_SIZE = 4
 """A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
 AUTOMATIC_NAME = re.compile(r"(SPEAKER|CHANNEL)_\d+")
-"""Names that speakers are given who are not recognised."""
+"""Names of speakers who are not recognised."""
 
 
 class ModelSettings(BaseSettings):
@@ -64,11 +65,11 @@ class ModelSettings(BaseSettings):
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 DEVICES = "auto, cpu, mps, cuda or cuda:N"
-"""What the pattern of `ModelSettings.device` means."""
+"""The pattern of `ModelSettings.device` in words."""
 
 
 def read_settings(kind: type[Settings], given: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of the environment, under those that are `given`.
+    """The settings `given`; the others from the environment.
 
     Raises:
         ModelLoadError: a variable has a value that is not allowed; each is named.
@@ -77,11 +78,11 @@ def read_settings(kind: type[Settings], given: Mapping[str, Any] | None = None) 
         return kind(**(given or {}))
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        # The last line of a log is the last error: there must be no other behind it.
-        raise ModelLoadError("; ".join(map(_complaint, faults))) from None
+        # Without a cause, the message is the last line of the log.
+        raise ModelLoadError("; ".join(map(_describe, faults))) from None
 
 
-def _complaint(fault: Any) -> str:
+def _describe(fault: ErrorDetails) -> str:
     name = str(fault["loc"][0]).upper()
     is_secret = "KEY" in name or "TOKEN" in name
     value = "that" if is_secret else reprlib.repr(fault["input"])
@@ -92,55 +93,52 @@ def _complaint(fault: Any) -> str:
     return f"{name} {fault['msg'].replace('Input should be', 'must be')}, not {value}"
 
 
-def _no_bool(value: Any) -> Any:
+def _reject_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("should be a number, not true or false")  # noqa: TRY004  pydantic's
     return value
 
 
-def _blank_is_none(value: Any) -> Any:
+def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _writable(value: Any) -> Any:
-    """Half a character, as broken JSON has them, reads back as nothing that can be answered."""
+def _reject_surrogates(value: object) -> object:
+    """Half a character, as in broken JSON, cannot be written into an answer."""
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("should be valid Unicode")
     return value
 
 
-def _one_line(value: Any) -> Any:
-    return " ".join(value.split()) if isinstance(value, str) else value
+def _as_one_line(value: object) -> object:
+    return one_line(value) if isinstance(value, str) else value
 
 
-def _short_list(value: Any) -> Any:
-    """A list; its length is bounded before its items are looked at."""
+def _reject_long_list(value: object) -> object:
+    """Check the length before the items are checked."""
     if isinstance(value, list) and len(value) > MAX_KNOWN_SPEAKERS:
         raise ValueError(f"should have at most {MAX_KNOWN_SPEAKERS} items")
     return value
 
 
-Count = Annotated[int, BeforeValidator(_no_bool)]
+Count = Annotated[int, BeforeValidator(_reject_bool)]
 Speakers = Annotated[
-    # The bounds stand beside `int`: anywhere else the JSON schema writes them as "ge" and "le".
-    Annotated[int, Field(ge=1, le=MAX_SPEAKERS), BeforeValidator(_no_bool)] | None,
+    # Bounds that are not beside `int` become "ge" and "le" in the JSON schema.
+    Annotated[int, Field(ge=1, le=MAX_SPEAKERS), BeforeValidator(_reject_bool)] | None,
     BeforeValidator(_blank_is_none),
 ]
-Text = Annotated[str | None, BeforeValidator(_writable), BeforeValidator(_blank_is_none)]
-
-
-_BASE64 = {"type": "string", "contentEncoding": "base64"}
+Text = Annotated[str | None, BeforeValidator(_reject_surrogates), BeforeValidator(_blank_is_none)]
 
 
 class KnownSpeaker(BaseModel):
-    """Somebody to recognise."""
+    """A person to recognise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[
         str,
-        BeforeValidator(_writable),
-        BeforeValidator(_one_line),
+        BeforeValidator(_reject_surrogates),
+        BeforeValidator(_as_one_line),
         Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$"),
     ]
     """What the speaker is to be called."""
@@ -182,7 +180,7 @@ class InferenceConfig(BaseModel):
     known_speakers: Annotated[
         tuple[KnownSpeaker, ...],
         Field(max_length=MAX_KNOWN_SPEAKERS),
-        BeforeValidator(_short_list),
+        BeforeValidator(_reject_long_list),
     ] = ()
     """People to recognise, `[{"name": "Ann", "audio": "<base64>"}]`: 1 to 30 s of voice each."""
     return_embeddings: bool = False
@@ -192,12 +190,12 @@ class InferenceConfig(BaseModel):
 
     @property
     def speaker_bounds(self) -> tuple[int, float]:
-        """Fewest and most speakers wanted; the most is infinite when nobody bounds it."""
+        """The lowest and the highest number of speakers; infinite without an upper bound."""
         exact = self.num_speakers
         return exact or self.min_speakers or 1, exact or self.max_speakers or math.inf
 
     @model_validator(mode="after")
-    def _speakers_agree(self) -> Self:
+    def _check_speakers(self) -> Self:
         if self.num_speakers is not None and (self.min_speakers or self.max_speakers) is not None:
             raise ValueError(
                 "num_speakers excludes min_speakers and max_speakers; give one or the other"
@@ -208,8 +206,8 @@ class InferenceConfig(BaseModel):
                 f"max_speakers ({self.max_speakers})"
             )
         names = [speaker.name for speaker in self.known_speakers]
-        if clash := next((n for n in names if names.count(n) > 1), None):
-            raise ValueError(f"known_speakers has two speakers called {clash!r}")
+        if duplicate := next((n for n in names if names.count(n) > 1), None):
+            raise ValueError(f"known_speakers has two speakers called {duplicate!r}")
         if taken := next(filter(AUTOMATIC_NAME.fullmatch, names), None):
             raise ValueError(f"known_speakers must not be called {taken!r}, as unknown ones are")
         return self

@@ -1,4 +1,4 @@
-"""What can go wrong, and whose fault it is.
+"""The exceptions of this project, by whose fault they are.
 
     AsrDiarizationError
     ├── InvalidRequestError(ValueError)      the caller's fault: change the request
@@ -14,12 +14,12 @@
     ├── ModelLoadError(RuntimeError)         raised at start only: token, gate, path or mismatch
     └── DeployError(RuntimeError)            an endpoint cannot be made, reached or changed
 
-Every message stands alone: hosts show callers nothing else. None holds a secret.
+Every message is complete: hosts show callers nothing else. No message holds a secret.
 """
 
 
 class AsrDiarizationError(Exception):
-    """Anything this project raises on purpose."""
+    """The base of all exceptions that this project raises."""
 
 
 class InvalidRequestError(AsrDiarizationError, ValueError):
@@ -35,7 +35,7 @@ class AudioTooLongError(InvalidRequestError):
 
 
 class InvalidParameterError(InvalidRequestError):
-    """A parameter has a value that is not allowed, alone or beside another one."""
+    """A parameter has a value that is not allowed, alone or together with another one."""
 
 
 class BusyError(AsrDiarizationError):
@@ -58,11 +58,11 @@ class NoRoomError(AsrDiarizationError):
 
 
 class CancelledError(AsrDiarizationError):
-    """The caller went away; the work was stopped at the next window."""
+    """The caller disconnected; the work was stopped at the next window."""
 
 
 class OutOfMemoryError(AsrDiarizationError, MemoryError):
-    """Memory ran out even after the batch was made as small as it gets."""
+    """Memory ran out even with a batch of one."""
 
 
 class ModelLoadError(AsrDiarizationError, RuntimeError):
@@ -73,6 +73,7 @@ class DeployError(AsrDiarizationError, RuntimeError):
     """The host of endpoints refused, or an endpoint does not do what it should."""
 
 
-def one_line(error: Exception) -> str:
-    """The message of an error on one line; its class name if the message is empty."""
-    return " ".join(str(error).split()) or type(error).__name__
+def one_line(message: object) -> str:
+    """The text of an error or another message on one line; its class name if an error has none."""
+    text = " ".join(str(message).split())
+    return text or type(message).__name__ if isinstance(message, Exception) else text

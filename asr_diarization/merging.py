@@ -1,4 +1,4 @@
-"""Which speaker said which word: the words of a transcriber joined with the turns of a diarizer.
+"""Merging: the words of a transcriber get the speakers of a diarizer's turns.
 
 Standard library only. Every function returns new values.
 """
@@ -15,24 +15,24 @@ from operator import attrgetter
 from asr_diarization.transcript import Segment, Span, Turn, Word
 
 MAX_GAP_SECONDS = 2.0
-"""A word that no turn covers goes to the nearest turn at most this far away (docs/quality.md)."""
+"""A word without overlap goes to the nearest turn, at most this far away (docs/quality.md)."""
 MIN_SHARE = 2 / 3
-"""A sentence of which one speaker says so many words is all theirs (docs/quality.md)."""
+"""A speaker with at least this share of a sentence's words gets all of it (docs/quality.md)."""
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
 
 
 def overlap(a: Span, b: Span) -> float:
-    """Seconds `a` and `b` share; 0.0 when they are apart or only touch."""
+    """Seconds that `a` and `b` share; 0.0 if they are apart or only touch."""
     return max(0.0, min(a.end, b.end) - max(a.start, b.start))
 
 
 def gap(a: Span, b: Span) -> float:
-    """Seconds of silence between `a` and `b`; 0.0 when they touch or overlap."""
+    """Seconds between `a` and `b`; 0.0 if they touch or overlap."""
     return max(0.0, a.start - b.end, b.start - a.end)
 
 
 def dominant_speaker(span: Span, turns: Iterable[Turn]) -> str | None:
-    """Who talks longest during `span`; on a tie, whoever started first; None if nobody does.
+    """Who talks longest during `span`; on a tie, who started first; None if nobody talks.
 
     `turns` must be sorted by start.
     """
@@ -44,21 +44,21 @@ def dominant_speaker(span: Span, turns: Iterable[Turn]) -> str | None:
 
 
 def nearest_speaker(span: Span, turns: Iterable[Turn], max_gap: float) -> str | None:
-    """Who has the turn closest to `span`, at most `max_gap` seconds away; on a tie the earlier."""
-    near = min(turns, key=lambda turn: gap(span, turn), default=None)
-    return near.speaker if near is not None and gap(span, near) <= max_gap else None
+    """Who has the nearest turn, at most `max_gap` seconds away; on a tie, the first of `turns`."""
+    nearest = min(turns, key=lambda turn: gap(span, turn), default=None)
+    return nearest.speaker if nearest is not None and gap(span, nearest) <= max_gap else None
 
 
 class TurnIndex:
-    """Turns, sorted, that answer who speaks during a span without looking at all of them."""
+    """Sorted turns, to find the speaker of a span without a search of all turns."""
 
     def __init__(self, turns: Iterable[Turn]) -> None:
-        self._turns = sorted(turns, key=attrgetter("start", "end"))  # names decide nothing
+        self._turns = sorted(turns, key=attrgetter("start", "end"))  # not by name
         self._starts = [turn.start for turn in self._turns]
         self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
 
     def around(self, span: Span, margin: float = 0.0) -> Sequence[Turn]:
-        """Every turn that comes within `margin` seconds of `span`, and perhaps a few more."""
+        """Every turn at most `margin` seconds from `span`, and perhaps others, sorted by start."""
         first = bisect_left(self._latest_ends, span.start - margin)
         last = bisect_left(self._starts, span.end + margin)
         while last < len(self._starts) and self._starts[last] <= span.end + margin:
@@ -66,9 +66,9 @@ class TurnIndex:
         return self._turns[first:last]
 
     def speaker(self, span: Span, max_gap: float) -> str | None:
-        """Who talks longest during `span`, else who is nearest within `max_gap` seconds.
+        """Who talks longest during `span`, else who is nearest, at most `max_gap` seconds away.
 
-        A span of no length overlaps nothing: it belongs to the turn it lies in (gap 0).
+        A span of no length has no overlap, so it belongs to the nearest turn: the one around it.
         """
         return dominant_speaker(span, self.around(span)) or nearest_speaker(
             span, self.around(span, max_gap), max_gap
@@ -76,20 +76,25 @@ class TurnIndex:
 
 
 def smooth_sentences(segments: Iterable[Segment], min_share: float) -> tuple[Segment, ...]:
-    """Give every sentence to one speaker who says at least `min_share` of its words, if any does.
+    """Give a sentence to the speaker of at least `min_share` of its words, if there is one.
 
-    A sentence ends at a word with closing punctuation, or with its segment. To be applied to
-    segments before they are split, their words having speakers.
+    A sentence ends at a word with closing punctuation, or with its segment. The words must have
+    speakers already, and the segments must not be split yet.
     """
     smoothed: list[Segment] = []
     for segment in segments:
         words: list[Word] = []
         for sentence in _sentences(segment.words):
-            speaker, most = Counter(word.speaker for word in sentence).most_common(1)[0]
-            is_theirs = speaker is not None and most >= min_share * len(sentence)
-            words.extend(replace(w, speaker=speaker) if is_theirs else w for w in sentence)
+            words.extend(_smooth(sentence, min_share))
         smoothed.append(replace(segment, words=tuple(words)))
     return tuple(smoothed)
+
+
+def _smooth(sentence: list[Word], min_share: float) -> list[Word]:
+    speaker, count = Counter(word.speaker for word in sentence).most_common(1)[0]
+    if speaker is None or count < min_share * len(sentence):
+        return sentence
+    return [replace(word, speaker=speaker) for word in sentence]
 
 
 def _sentences(words: Iterable[Word]) -> Iterator[list[Word]]:
@@ -111,10 +116,10 @@ def assign_speakers(
 ) -> tuple[Segment, ...]:
     """Give every word its speaker and split segments where the speaker changes.
 
-    A word belongs to whoever talks longest during it; a word in a gap to the nearest turn within
-    `max_gap` seconds, else to nobody (None). Then a sentence of which one speaker has at least
-    `min_share` of the words is theirs (more than 1 leaves every word where it is). No word is lost,
-    moved or doubled. A segment without words is given one speaker by the same rule.
+    A word belongs to the speaker who talks longest during it, else to the nearest turn at most
+    `max_gap` seconds away, else to nobody (None). Then a speaker with at least `min_share` of a
+    sentence's words gets the whole sentence (a share above 1 changes no word). No word is lost,
+    moved or doubled. A segment without words gets one speaker by the same rule.
     """
     index = TurnIndex(turns)
     labelled = []
@@ -127,7 +132,7 @@ def assign_speakers(
 
 
 def split_by_speaker(segment: Segment) -> Iterator[Segment]:
-    """`segment` cut where its words change speaker; one speaker's segment keeps its own times."""
+    """`segment` cut where its words change speaker; with one speaker, it keeps its own times."""
     runs = [(who, tuple(run)) for who, run in groupby(segment.words, lambda word: word.speaker)]
     if len(runs) <= 1:
         yield replace(segment, speaker=runs[0][0]) if runs else segment
@@ -144,7 +149,7 @@ def split_by_speaker(segment: Segment) -> Iterator[Segment]:
 
 
 def group_by_speaker(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """Consecutive segments of one speaker joined into one: the transcript as a conversation."""
+    """Consecutive segments of one speaker joined into one."""
     return tuple(_join(tuple(run)) for _, run in groupby(segments, lambda segment: segment.speaker))
 
 
@@ -160,5 +165,5 @@ def _join(run: Sequence[Segment]) -> Segment:
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Pieces of text as one line, with single spaces between them."""
+    """Texts joined with single spaces; blank ones are left out."""
     return " ".join(text for text in (text.strip() for text in texts) if text)

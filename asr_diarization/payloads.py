@@ -1,7 +1,7 @@
-"""An untrusted request body -> the bytes of a recording and checked parameters.
+"""Parsing: an untrusted request body -> the bytes of a recording and checked parameters.
 
-Nothing here decodes audio or opens anything: a string is base64 or it is refused, whatever path or
-address it spells. The caller's objects are read, never changed.
+Nothing here decodes audio or opens anything: a string is base64, or it is refused, even if it is a
+path or an address. The caller's objects are never changed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ HOW_TO_SEND = (
 )
 
 MAX_WARNINGS = 20
-"""Unknown names beyond these are counted, not listed."""
+"""Further unknown names are counted, not listed."""
 
-_SMALLEST_FILE_BYTES = 45
-"""A WAV header and one byte of sound. Shorter text that happens to be base64 is a path or a word:
-`/etc/passwd` is valid base64."""
+_MIN_FILE_BYTES = 45
+"""A WAV header and one byte of audio. Shorter valid base64 is a path or a word: `/etc/passwd`."""
 
-_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, checked: nothing in it has been decoded yet."""
+    """A checked request; its audio is not decoded yet."""
 
     audio: bytes = field(repr=False)
     parameters: InferenceConfig
@@ -46,8 +45,8 @@ class Request:
 def parse_payload(data: object, kind: type[InferenceConfig] = InferenceConfig) -> Request:
     """Read `{"inputs": audio, "parameters": {...}}`; `parameters` may be absent or None.
 
-    `inputs` is bytes-like, a base64 string or a base64 data URL. Keys beside these two are ignored
-    and named in the warnings.
+    `inputs` is bytes-like, a base64 string or a base64 data URL. Other keys are ignored, and named
+    in the warnings.
 
     Raises:
         InvalidRequestError: `data` is no mapping, or has no `inputs`.
@@ -57,26 +56,27 @@ def parse_payload(data: object, kind: type[InferenceConfig] = InferenceConfig) -
     if not isinstance(data, Mapping):
         raise InvalidRequestError(
             'the request must be an object like {"inputs": "<base64 audio>", "parameters": {}},'
-            f" not {_kind(data)}"
+            f" not {_type_of(data)}"
         )
     if "inputs" not in data:
         hint = "; 'instances' is not read, send one recording" if "instances" in data else ""
         raise InvalidRequestError(f"the request has no 'inputs'{hint}; {HOW_TO_SEND}")
-    parameters, warnings = parse_parameters(_mapping(data.get("parameters")), kind)
-    beside = _warned([name for name in data if name not in ("inputs", "parameters")], _beside)
-    return Request(_audio(data["inputs"]), parameters, (*beside, *warnings))
+    parameters, warnings = parse_parameters(_as_mapping(data.get("parameters")), kind)
+    other_keys = [name for name in data if name not in ("inputs", "parameters")]
+    warnings = (*_warnings(other_keys, _warn_misplaced), *warnings)
+    return Request(_decode_inputs(data["inputs"]), parameters, warnings)
 
 
 def parse_parameters(
     raw: Mapping[str, object], kind: type[InferenceConfig] = InferenceConfig
 ) -> tuple[InferenceConfig, tuple[str, ...]]:
-    """Check the caller's parameters; return them with warnings about what had no effect.
+    """Check the caller's parameters; return them with warnings about those without effect.
 
-    None and the blank string mean unset. Values may be strings as a query string carries them.
+    None and blank strings mean unset. Values may be strings, as in a query string.
 
     Args:
-        raw: by the names of the fields.
-        kind: this deployment's own class, if its defaults differ.
+        raw: values by the names of the fields.
+        kind: the class with the defaults of this deployment.
 
     Raises:
         InvalidParameterError: naming each field, its value and what is allowed, in one sentence.
@@ -84,74 +84,74 @@ def parse_parameters(
     fields = kind.model_fields
     given = {name: raw[name] for name in fields if not _is_unset(raw.get(name))}
     if "known_speakers" in given:
-        given["known_speakers"] = _with_decoded_voices(given["known_speakers"])
+        given["known_speakers"] = _decode_known_speakers(given["known_speakers"])
     try:
         parameters = kind.model_validate(given)
     except ValidationError as error:
-        # The cause would repeat the whole value; the message shows as much of it as it needs.
-        raise InvalidParameterError(_complaint(error)) from None
-    warnings = _warned([name for name in raw if name not in fields], _unknown)
+        # The cause would show the whole value in the log; the message shows its beginning.
+        raise InvalidParameterError(_describe(error)) from None
+    warnings = _warnings([name for name in raw if name not in fields], _warn_unknown)
     if parameters.sampling_rate != fields["sampling_rate"].default:
         warnings = (*warnings, "sampling_rate has no effect: the recording itself says its rate")
     return parameters, warnings
 
 
-def _mapping(parameters: object) -> Mapping[str, object]:
+def _as_mapping(parameters: object) -> Mapping[str, object]:
     if parameters is None:
         return {}
     if not isinstance(parameters, Mapping):
         raise InvalidParameterError(
-            f'parameters must be an object like {{"num_speakers": 2}}, not {_kind(parameters)}'
+            f'parameters must be an object like {{"num_speakers": 2}}, not {_type_of(parameters)}'
         )
     return parameters
 
 
-def _with_decoded_voices(value: object) -> object:
-    """`known_speakers` with its base64 decoded; what is no list of objects is left as it is.
+def _decode_known_speakers(value: object) -> object:
+    """`known_speakers` with decoded audio; values of a wrong type are left to the validation.
 
     Raises:
-        InvalidParameterError: a recording is no base64.
+        InvalidParameterError: the audio of one is not base64.
     """
-    if isinstance(value, str):  # a form or a query string carries the list as JSON
+    if isinstance(value, str):  # in a form or a query string, the list is JSON
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return value
     if not isinstance(value, list) or len(value) > MAX_KNOWN_SPEAKERS:
         return value
-    return [_with_decoded_voice(item) for item in value]
+    return [_decode_known_speaker(item) for item in value]
 
 
-def _with_decoded_voice(item: object) -> object:
+def _decode_known_speaker(item: object) -> object:
     if not isinstance(item, Mapping) or not isinstance(audio := item.get("audio"), str):
         return item
-    where = f"known_speakers: the audio of {_shown(item.get('name'))}"
+    where = f"known_speakers: the audio of {_show(item.get('name'))}"
     try:
-        return {**item, "audio": decode_base64(audio, where)}
+        return {**item, "audio": _decode_base64(audio, where)}
     except InvalidAudioError as error:
         raise InvalidParameterError(str(error)) from error
 
 
-def _audio(inputs: object) -> bytes:
+def _decode_inputs(inputs: object) -> bytes:
     if isinstance(inputs, str):
-        return decode_base64(inputs)
+        return _decode_base64(inputs, "'inputs'")
     if not isinstance(inputs, bytes | bytearray | memoryview):
-        raise InvalidAudioError(f"'inputs' is {_kind(inputs)}; {HOW_TO_SEND}")
+        raise InvalidAudioError(f"'inputs' is {_type_of(inputs)}; {HOW_TO_SEND}")
     if not (audio := bytes(inputs)):
         raise InvalidAudioError("the audio is empty (0 bytes)")
     return audio
 
 
-def decode_base64(text: str, name: str = "'inputs'") -> bytes:
-    """Bytes of base64 in the standard or URL-safe alphabet; blanks and missing padding are fine.
+def _decode_base64(text: str, name: str) -> bytes:
+    """The bytes of base64 in the standard or URL-safe alphabet, also without padding.
 
     Raises:
         InvalidAudioError: it is not base64, or too short for a recording; `name` is in the message.
     """
-    encoded = _without_data_url(text)
+    encoded = _without_data_url(text, name)
     try:
-        # One pass over what may be 100 MB.
-        compact = encoded.encode("ascii").translate(_PLAIN_ALPHABET, b" \t\r\n\f\v").rstrip(b"=")
+        # The text may have 100 MB: one pass.
+        compact = encoded.encode("ascii").translate(_STANDARD_ALPHABET, b" \t\r\n\f\v").rstrip(b"=")
         audio = binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
     except ValueError as error:  # binascii.Error and UnicodeEncodeError are ValueErrors
         raise InvalidAudioError(
@@ -159,19 +159,19 @@ def decode_base64(text: str, name: str = "'inputs'") -> bytes:
         ) from error
     if not audio:
         raise InvalidAudioError(f"{name} is empty (0 bytes)")
-    if len(audio) < _SMALLEST_FILE_BYTES:
-        raise InvalidAudioError(f"{name} is {_shown(text)}, no recording; {HOW_TO_SEND}")
+    if len(audio) < _MIN_FILE_BYTES:
+        raise InvalidAudioError(f"{name} is {_show(text)}, no recording; {HOW_TO_SEND}")
     return audio
 
 
-def _without_data_url(text: str) -> str:
+def _without_data_url(text: str, name: str) -> str:
     start = text[:200].lstrip()
     if start[:5].lower() != "data:":
         return text
     # Browsers write parameters into the header: data:audio/webm;codecs=opus;base64,...
     header, comma, encoded = text.partition(",")
     if not comma or not header.rstrip().lower().endswith(";base64"):
-        raise InvalidAudioError("a data: URL must hold base64: data:audio/wav;base64,...")
+        raise InvalidAudioError(f"{name}: a data: URL must hold base64: data:audio/wav;base64,...")
     return encoded
 
 
@@ -186,42 +186,42 @@ def _is_unset(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _unknown(name: object) -> str:
+def _warn_unknown(name: object) -> str:
     text = str(name)[:60]
-    near = get_close_matches(text.lower(), InferenceConfig.model_fields, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    close = get_close_matches(text.lower(), InferenceConfig.model_fields, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"unknown parameter {text!r} was ignored{hint}"
 
 
-def _beside(name: object) -> str:
+def _warn_misplaced(name: object) -> str:
     hint = "; put it inside 'parameters'" if name in InferenceConfig.model_fields else ""
-    return f"{_shown(name)} beside 'inputs' was ignored{hint}"
+    return f"{_show(name)} beside 'inputs' was ignored{hint}"
 
 
-def _warned(names: Sequence[object], warn: Callable[[object], str]) -> tuple[str, ...]:
-    """A warning for each of the first names, and how many more there are."""
+def _warnings(names: Sequence[object], warn: Callable[[object], str]) -> tuple[str, ...]:
+    """A warning for each of the first names, and one with the number of the others."""
     warnings = tuple(warn(name) for name in names[:MAX_WARNINGS])
     more = len(names) - len(warnings)
     return (*warnings, f"{more} more names were ignored") if more else warnings
 
 
-def _complaint(error: ValidationError) -> str:
-    """All that is wrong, in one sentence."""
+def _describe(error: ValidationError) -> str:
+    """All faults in one sentence."""
     faults: dict[str, str] = {}
     for fault in error.errors(include_url=False):
         if fault["loc"]:
             name = str(fault["loc"][0])
-            said = f"{name} must be {_allowed(name)}, not {_shown(fault['input'])}"
-            faults.setdefault(name, said)
+            text = f"{name} must be {_allowed(name)}, not {_show(fault['input'])}"
+            faults.setdefault(name, text)
         else:
             faults[""] = str(fault["ctx"]["error"])
     return "; ".join(faults.values())
 
 
 def _allowed(name: str) -> str:
-    """What `InferenceConfig` accepts for a field, in words: "an integer from 1 to 256"."""
+    """The values `InferenceConfig` accepts for a field, in words: "an integer from 1 to 256"."""
     schema = InferenceConfig.model_json_schema()["properties"][name]
-    # An optional field is "this or null"; null means unset, which is no news to the caller.
+    # The schema of an optional field is "this or null"; null means unset and is not mentioned.
     schema = next((s for s in schema.get("anyOf", ()) if s["type"] != "null"), schema)
     if schema["type"] == "array":
         return f"a list of at most {schema['maxItems']} objects with 'name' and 'audio'"
@@ -235,12 +235,12 @@ def _allowed(name: str) -> str:
     return f"{noun} from {schema['minimum']:g} to {schema['maximum']:g}"
 
 
-def _kind(value: object) -> str:
+def _type_of(value: object) -> str:
     return "null" if value is None else f"of type {type(value).__name__}"
 
 
-def _shown(value: object) -> str:
-    """A value short enough for a message; Python refuses to print integers of 4300 digits."""
+def _show(value: object) -> str:
+    """A value, shortened for a message; Python refuses to print integers of 4300 digits."""
     if isinstance(value, int) and value.bit_length() > 128:
         return "a number of that size"
     return reprlib.repr(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import BinaryIO
 
 from asr_diarization.audio import channels
@@ -23,7 +25,7 @@ from asr_diarization.audio.windows import Window, WindowRules, speech_windows
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.devices import is_out_of_memory
 from asr_diarization.diarization.confidence import with_confidence
-from asr_diarization.diarization.known_speakers import decode_voice, recognise, speech_of
+from asr_diarization.diarization.known_speakers import decode_sample, extract_speech, recognise
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
 from asr_diarization.merging import assign_speakers
 from asr_diarization.protocols import (
@@ -34,30 +36,33 @@ from asr_diarization.protocols import (
     Transcriber,
     ignore_progress,
 )
-from asr_diarization.request_warnings import without_effect
+from asr_diarization.request_warnings import ineffective_parameters
 from asr_diarization.transcript import Diarization, Segment, Transcript, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """What was found out."""
+class _Result:
+    """Segments with speakers, and the diarization behind them."""
 
     diarization: Diarization
     segments: tuple[Segment, ...]
     stats: Mapping[str, object]
 
-    def renamed(self, names: Mapping[str, str]) -> _Scene:
-        """The same, with those speakers' names."""
+    def renamed(self, names: Mapping[str, str]) -> _Result:
+        """The same result; speakers in `names` get new names."""
         if not names:
             return self
         segments = tuple(segment.renamed(names) for segment in self.segments)
-        return _Scene(self.diarization.renamed(names), segments, self.stats)
+        return _Result(self.diarization.renamed(names), segments, self.stats)
 
-    def numbered(self) -> _Scene:
-        """The same; speakers are called SPEAKER_00 and so on, as they begin to say something."""
-        saying = [segment.speaker for segment in self.segments if segment.speaker is not None]
-        silent = [turn.speaker for turn in self.diarization.turns]
-        speakers = dict.fromkeys((*saying, *silent, *self.diarization.embeddings))
+    def numbered(self) -> _Result:
+        """The same result; speakers are SPEAKER_00, SPEAKER_01 ... in order of first segment.
+
+        Speakers without a segment come last.
+        """
+        with_segments = [s.speaker for s in self.segments if s.speaker is not None]
+        with_turns = [turn.speaker for turn in self.diarization.turns]
+        speakers = dict.fromkeys((*with_segments, *with_turns, *self.diarization.embeddings))
         return self.renamed({name: f"SPEAKER_{n:02d}" for n, name in enumerate(speakers)})
 
 
@@ -73,7 +78,7 @@ class Pipeline:
         *,
         concurrent: bool = False,
     ) -> None:
-        """`concurrent` diarizes beside transcribing: a gain if the processor has room for both."""
+        """`concurrent` diarizes while it transcribes: faster if the device has room for both."""
         self._transcriber, self._diarizer, self._speech = transcriber, diarizer, speech
         self._settings, self._concurrent = settings, concurrent
         self._rules = WindowRules()
@@ -88,8 +93,8 @@ class Pipeline:
 
         Args:
             audio: a whole file, in any container FFmpeg knows: its bytes, or open for reading.
-            parameters: what the caller wants; defaults if None.
-            on_progress: called after every batch; what it raises stops the work.
+            parameters: the caller's; defaults if None.
+            on_progress: called after every batch; an exception it raises stops the work.
 
         Raises:
             InvalidRequestError: the recording or a parameter cannot be used; see `errors`.
@@ -109,57 +114,52 @@ class Pipeline:
         self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcript:
         self._check(parameters)
-        known = self._known_voices(parameters)
-        clock = _Clock()
+        known = self._known_embeddings(parameters)
+        timer = _StageTimer()
         waveforms = self._decode(audio, parameters)
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
-        clock.lap("decode")
+        timer.end("decode")
         windows = [self._windows(waveform, parameters) for waveform in waveforms]
-        clock.lap("find_speech")
-        scene = (
-            self._scene(waveforms[0], windows[0], parameters, on_progress, clock)
-            if len(waveforms) == 1
-            else self._call(windows, parameters, on_progress, clock)
-        )
-        people = recognise(scene.diarization.embeddings, known)
-        scene = scene.renamed({number: name for number, (name, _) in people.items()})
+        timer.end("find_speech")
+        if len(waveforms) == 1:
+            result = self._transcribe_mono(waveforms[0], windows[0], parameters, on_progress, timer)
+        else:
+            result = self._transcribe_channels(windows, parameters, on_progress, timer)
+        matches = recognise(result.diarization.embeddings, known)
+        result = result.renamed({speaker: name for speaker, (name, _) in matches.items()})
+        turns, embeddings = result.diarization.turns, result.diarization.embeddings
         duration = len(waveforms[0]) / SAMPLE_RATE
         return Transcript(
-            language=_main_language(scene.segments),
+            language=_main_language(result.segments),
             duration=duration,
-            segments=with_confidence(
-                scene.segments, scene.diarization.turns, apart=len(waveforms) > 1
-            ),
-            turns=scene.diarization.turns,
-            warnings=without_effect(
-                parameters,
-                scene.diarization.turns,
-                len(waveforms),
-                diarizes=self._diarizer is not None,
+            segments=with_confidence(result.segments, turns, separate_channels=len(waveforms) > 1),
+            turns=turns,
+            warnings=ineffective_parameters(
+                parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
             ),
             stats={
                 "audio_seconds": round(duration, 3),
-                "speech_seconds": round(sum(w.duration for some in windows for w in some), 3),
+                "speech_seconds": round(sum(w.duration for w in chain(*windows)), 3),
                 "windows": sum(map(len, windows)),
                 "channels": len(waveforms),
-                "seconds": clock.laps,
-                **scene.stats,
+                "seconds": timer.seconds,
+                **result.stats,
             },
-            similarities=dict(people.values()),
-            embeddings=scene.diarization.embeddings if parameters.return_embeddings else {},
+            similarities=dict(matches.values()),
+            embeddings=embeddings if parameters.return_embeddings else {},
         )
 
     def check(self, file: BinaryIO, parameters: InferenceConfig) -> None:
-        """Raise at once what `__call__` would only after waiting for its turn.
+        """Raise errors that need no waiting for the models.
 
         Raises:
-            InvalidRequestError: a parameter cannot be used, or `file` begins like no audio.
+            InvalidRequestError: a parameter cannot be used, or the beginning of `file` is no audio.
         """
         self._check(parameters)
         check_audio(file)
 
     def _check(self, parameters: InferenceConfig) -> None:
-        """Refuse what no model here can do."""
+        """Refuse parameters that the loaded models cannot meet."""
         self._transcriber.check(parameters)
         if parameters.assisted and not self._transcriber.has_assistant:
             raise InvalidParameterError(
@@ -167,118 +167,131 @@ class Pipeline:
                 "leave it out, or set ASSISTANT_MODEL"
             )
 
-    def _known_voices(self, parameters: InferenceConfig) -> dict[str, tuple[float, ...]]:
-        """The vector of everybody the caller knows."""
+    def _known_embeddings(self, parameters: InferenceConfig) -> dict[str, tuple[float, ...]]:
+        """The embedding of each known speaker."""
         if self._diarizer is None or not parameters.diarize:
             return {}
-        voices = {}
+        embeddings = {}
         for known in parameters.known_speakers:
-            spoken = speech_of(self._windows(decode_voice(known), parameters))
-            if spoken is None:
+            speech = extract_speech(self._windows(decode_sample(known), parameters))
+            if speech is None:
                 raise InvalidParameterError(
                     f"known_speakers: the audio of {known.name!r} has less than a second of speech"
                 )
-            voices[known.name] = self._diarizer.voice(spoken)
-        return voices
+            embeddings[known.name] = self._diarizer.embed(speech)
+        return embeddings
 
     def _decode(self, audio: Encoded, parameters: InferenceConfig) -> tuple[Waveform, ...]:
-        """One waveform, or one for each channel where each is somebody's."""
-        limit, wish = self._settings.max_audio_seconds, parameters.channels
-        must_separate = parameters.diarize and wish == "separate"
-        fewest, most = parameters.speaker_bounds
-        may_separate = parameters.diarize and wish == "auto" and fewest <= 2 <= most
+        """One waveform, or one per channel if each channel is one speaker's."""
+        max_seconds, mode = self._settings.max_audio_seconds, parameters.channels
+        must_separate = parameters.diarize and mode == "separate"
+        min_speakers, max_speakers = parameters.speaker_bounds
+        may_separate = parameters.diarize and mode == "auto" and min_speakers <= 2 <= max_speakers
         if not must_separate and count_channels(audio) != 2:
-            return (decode_audio(audio, max_seconds=limit),)
-        found = decode_channels(audio, max_seconds=limit)
-        if len(found) > 1 and (must_separate or (may_separate and channels.is_call(found))):
-            return channels.without_leaks(found)
-        return (channels.mix(found),)
+            return (decode_audio(audio, max_seconds=max_seconds),)
+        decoded = decode_channels(audio, max_seconds=max_seconds)
+        is_separate = must_separate or (may_separate and channels.is_call(decoded))
+        if len(decoded) > 1 and is_separate:
+            return channels.remove_crosstalk(decoded)
+        return (channels.mix(decoded),)
 
     def _windows(self, waveform: Waveform, parameters: InferenceConfig) -> tuple[Window, ...]:
         probabilities = self._speech.probabilities(waveform)
         return speech_windows(waveform, probabilities, parameters.chunk_length_s, self._rules)
 
-    def _scene(
+    def _transcribe_mono(
         self,
         waveform: Waveform,
         windows: Sequence[Window],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        clock: _Clock,
-    ) -> _Scene:
-        """Diarize and transcribe, one after the other or side by side, and merge."""
+        timer: _StageTimer,
+    ) -> _Result:
+        """Diarize and transcribe, one after the other or concurrently, and merge."""
 
         def diarize() -> Diarization:
             if self._diarizer is None or not parameters.diarize or not windows:
                 return Diarization()
             return self._diarizer.diarize(waveform, parameters, on_progress)
 
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            future: Future[Diarization] | None = (
-                beside.submit(diarize) if self._concurrent else None
-            )
-            diarization = None if future else diarize()
-            clock.lap("diarize")
-            heard = self._transcriber.transcribe(windows, parameters, on_progress)
-            clock.lap("transcribe")
-            result = future.result() if future else diarization
-            clock.lap("wait_for_diarization")
-        assert result is not None
-        segments = [segment for window in heard.windows for segment in window]
-        return _Scene(result, assign_speakers(segments, result.exclusive), heard.stats).numbered()
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            if self._concurrent:
+                diarized = executor.submit(diarize)
+            else:
+                diarized = Future()
+                diarized.set_result(diarize())
+            timer.end("diarize")
+            transcription = self._transcriber.transcribe(windows, parameters, on_progress)
+            timer.end("transcribe")
+            diarization = diarized.result()
+            timer.end("wait_for_diarization")
+        segments = assign_speakers(chain(*transcription.windows), diarization.exclusive)
+        return _Result(diarization, segments, transcription.stats).numbered()
 
-    def _call(
+    def _transcribe_channels(
         self,
         windows: Sequence[Sequence[Window]],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        clock: _Clock,
-    ) -> _Scene:
-        """Transcribe each channel's windows, which say who speaks."""
-        owned = sorted(
-            ((channels.name(n), window) for n, some in enumerate(windows) for window in some),
-            key=lambda pair: pair[1].start,
-        )
-        heard = self._transcriber.transcribe([w for _, w in owned], parameters, on_progress)
-        clock.lap("transcribe")
-        segments = [
-            segment.attributed(speaker)
-            for (speaker, _), said in zip(owned, heard.windows, strict=True)
-            for segment in said
+        timer: _StageTimer,
+    ) -> _Result:
+        """One speaker per channel; nothing is diarized. `windows` are those of each channel."""
+        labelled = [
+            (channels.speaker_of(number), window)
+            for number, channel in enumerate(windows)
+            for window in channel
         ]
-        segments.sort(key=lambda segment: segment.start)
+        labelled.sort(key=lambda pair: pair[1].start)
+        transcription = self._transcriber.transcribe(
+            [window for _, window in labelled], parameters, on_progress
+        )
+        timer.end("transcribe")
+        segments = [
+            segment.with_speaker(speaker)
+            for (speaker, _), found in zip(labelled, transcription.windows, strict=True)
+            for segment in found
+        ]
+        segments.sort(key=attrgetter("start"))
         turns = tuple(
             sorted(
-                Turn(max(run.start, window.start), min(run.end, window.end), who)
-                for who, window in owned
+                Turn(max(run.start, window.start), min(run.end, window.end), speaker)
+                for speaker, window in labelled
                 for run in window.speech
             )
         )
-        embeddings = {}
+        embeddings = self._channel_embeddings(windows, parameters)
+        return _Result(Diarization(turns, turns, embeddings), tuple(segments), transcription.stats)
+
+    def _channel_embeddings(
+        self, windows: Sequence[Sequence[Window]], parameters: InferenceConfig
+    ) -> dict[str, tuple[float, ...]]:
+        """The embedding of each channel's speaker, if the request needs any."""
+        embeddings: dict[str, tuple[float, ...]] = {}
         if self._diarizer and (parameters.known_speakers or parameters.return_embeddings):
-            for number, some in enumerate(windows):
-                if (spoken := speech_of(some)) is not None:
-                    embeddings[channels.name(number)] = self._diarizer.voice(spoken)
-        return _Scene(Diarization(turns, turns, embeddings), tuple(segments), heard.stats)
+            for number, channel in enumerate(windows):
+                if (speech := extract_speech(channel)) is not None:
+                    embeddings[channels.speaker_of(number)] = self._diarizer.embed(speech)
+        return embeddings
 
 
-class _Clock:
+class _StageTimer:
     """Wall seconds of each stage."""
 
     def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def lap(self, stage: str) -> None:
+    def end(self, stage: str) -> None:
+        """Note the time since the stage before ended."""
         now = time.perf_counter()
-        self.laps[stage] = round(now - self._last, 3)
+        self.seconds[stage] = round(now - self._last, 3)
         self._last = now
 
 
 def _main_language(segments: Sequence[Segment]) -> str | None:
-    """The language most of the speech is in."""
-    seconds: Counter[str] = Counter()
+    """The language of most of the speech."""
+    seconds: defaultdict[str, float] = defaultdict(float)
     for segment in segments:
         if segment.language is not None:
-            seconds[segment.language] += max(segment.end - segment.start, 1e-3)  # type: ignore[assignment]
+            seconds[segment.language] += max(segment.end - segment.start, 1e-3)
     return max(seconds, key=seconds.__getitem__, default=None)

@@ -1,4 +1,4 @@
-"""What the core needs of its models, and how work reports its progress."""
+"""Interfaces of the models that the pipeline uses, and the progress that they report."""
 
 from __future__ import annotations
 
@@ -12,69 +12,69 @@ from numpy.typing import NDArray
 from asr_diarization.config import InferenceConfig
 from asr_diarization.transcript import Diarization, Segment, Transcription
 
-if TYPE_CHECKING:  # doors that only show progress run where no audio library does
+if TYPE_CHECKING:  # code that only shows progress runs without audio libraries
     from asr_diarization.audio.decode import Waveform
     from asr_diarization.audio.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stage has come: `done` of `total`, in whatever the stage counts."""
+    """Progress of a stage: `done` of `total`, in a unit of the stage."""
 
     stage: str
     """`decode`, `diarize` or `transcribe`."""
     done: float
     total: float
     segments: tuple[Segment, ...] = ()
-    """What was newly transcribed, its speakers not yet known."""
+    """New segments, without speakers."""
     waveforms: tuple[Waveform, ...] = field(default=(), repr=False, compare=False)
-    """What was decoded, with that stage: one, or one for each channel heard apart."""
+    """The decoded audio, in the stage `decode`: one waveform, or one per separate channel."""
 
 
 OnProgress = Callable[[Progress], None]
-"""Called after every batch; whatever it raises stops the work there."""
+"""Called after every batch; an exception it raises stops the work."""
 
 
 def ignore_progress(_: Progress) -> None:
-    """For callers who only want the result."""
+    """An `OnProgress` that does nothing."""
 
 
 class Transcriber(Protocol):
-    """Turns speech windows into segments."""
+    """Speech windows -> segments."""
 
     has_assistant: bool
-    """Whether it can decode speculatively."""
+    """Whether it has an assistant model for speculative decoding."""
 
     def check(self, parameters: InferenceConfig) -> None:
-        """Raise `InvalidParameterError` for what it cannot do, before any work is done."""
+        """Raise `InvalidParameterError` for parameters that the model cannot meet."""
 
     def transcribe(
         self, windows: Sequence[Window], parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcription:
-        """The segments of each window, in times of its recording, sorted; () for silence."""
+        """The segments of each window, sorted, with times of the recording; () for silence."""
         ...
 
 
 class Diarizer(Protocol):
-    """Turns a waveform into turns."""
+    """A waveform -> turns of speakers."""
 
     def diarize(
         self, waveform: Waveform, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Diarization:
-        """Who speaks when; empty when nobody does."""
+        """Who speaks when; empty when nobody speaks."""
         ...
 
-    def voice(self, waveform: Waveform) -> tuple[float, ...]:
-        """The vector of one speaker, to compare with those of `Diarization.embeddings`.
+    def embed(self, waveform: Waveform) -> tuple[float, ...]:
+        """The embedding of one speaker, comparable with those of `Diarization.embeddings`.
 
-        The waveform lasts at least a second and holds nobody else's speech.
+        The waveform lasts at least a second, and only one person speaks in it.
         """
         ...
 
 
 class SpeechDetector(Protocol):
-    """Says where somebody speaks."""
+    """Voice activity detection."""
 
     def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
-        """Probability of speech in each 32 ms."""
+        """The probability of speech in each step of 32 ms."""
         ...

@@ -1,4 +1,4 @@
-"""The values that everything else passes around: who said what, when.
+"""The data types of a transcript: turns, words, segments and what contains them.
 
 Times are float seconds from the start of the file, half-open `[start, end)`. Values are frozen;
 methods return new ones.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Span(Protocol):
-    """Anything with a beginning and an end, in seconds."""
+    """Anything with a start and an end, in seconds."""
 
     @property
     def start(self) -> float:
@@ -46,8 +46,8 @@ class Turn:
 class Word:
     """One word as written, punctuation included.
 
-    `text` keeps the space in front of it where the script writes one, so that words joined give
-    the text back in every language. `probability` is the model's, in [0, 1].
+    `text` begins with a space if the script writes one there, so that words joined give the text in
+    every language. `probability` is the model's, in [0, 1].
     """
 
     text: str
@@ -62,10 +62,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of transcript, about a sentence; by one speaker once speakers are assigned.
+    """About a sentence; all of it is by one speaker once speakers are assigned.
 
-    `words` joined give `text`, up to outer spaces; it is empty when no word times are known.
-    `confidence` is the share of its words' time in which turns have its speaker, and nobody else.
+    `words` joined give `text`, except for outer spaces. They are empty if word times are unknown.
+    `confidence` is the share of the words' time in which only `speaker` has a turn.
     """
 
     start: float
@@ -75,29 +75,29 @@ class Segment:
     speaker: str | None = None
     language: str | None = None
     overlap: bool = False
-    """Whether somebody else talks as well."""
+    """Whether other people talk at the same time."""
     confidence: float | None = None
 
     def __post_init__(self) -> None:
         _check_span("segment", self.start, self.end)
 
-    def attributed(self, speaker: str) -> Segment:
-        """The same segment, all of it by one speaker."""
+    def with_speaker(self, speaker: str) -> Segment:
+        """The same segment, it and its words by `speaker`."""
         words = tuple(replace(word, speaker=speaker) for word in self.words)
         return replace(self, words=words, speaker=speaker)
 
     def renamed(self, names: Mapping[str, str]) -> Segment:
-        """The same segment; its speaker, if in `names`, is called so."""
+        """The same segment; a speaker in `names` gets the new name."""
         name = names.get(self.speaker or "")
-        return self.attributed(name) if name else self
+        return self.with_speaker(name) if name else self
 
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """What a diarizer found.
+    """The result of a diarizer.
 
     `turns` may overlap and are sorted by start. `exclusive` holds the same speech with one speaker
-    at a time; it equals `turns` when nobody overlaps. `embeddings` has one vector per speaker.
+    at a time; it equals `turns` if no turns overlap. `embeddings` has one vector per speaker.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -105,18 +105,18 @@ class Diarization:
     embeddings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def renamed(self, names: Mapping[str, str]) -> Diarization:
-        """The same turns and voices; speakers in `names` are called so."""
+        """The same diarization; speakers in `names` get new names."""
 
         def rename(turns: Iterable[Turn]) -> tuple[Turn, ...]:
             return tuple(replace(t, speaker=names.get(t.speaker, t.speaker)) for t in turns)
 
-        voices = {names.get(name, name): vector for name, vector in self.embeddings.items()}
-        return Diarization(rename(self.turns), rename(self.exclusive), voices)
+        embeddings = {names.get(name, name): vector for name, vector in self.embeddings.items()}
+        return Diarization(rename(self.turns), rename(self.exclusive), embeddings)
 
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What a transcriber heard: the segments of each window it was given, speakers not yet known.
+    """The result of a transcriber: the segments of each window, without speakers.
 
     `stats` are figures about the run, JSON-ready.
     """
@@ -129,9 +129,9 @@ class Transcription:
 class Transcript:
     """Who said what, when, in one recording of `duration` seconds.
 
-    `language` is the code (such as `en`) that most of the speech is in, None when nothing was said.
-    `similarities` says how well each recognised speaker's voice fits, as a cosine; `embeddings` has
-    one vector per speaker, when asked for. `stats` are figures about the run itself, JSON-ready.
+    `language` is the code (such as `en`) of most of the speech, None if there is none.
+    `similarities` has the cosine similarity of each recognised speaker; `embeddings` has one vector
+    per speaker, if requested. `stats` are figures about the run itself, JSON-ready.
     """
 
     language: str | None

@@ -1,5 +1,6 @@
 """What several test modules share; nothing here imports torch before a test asks for it."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""A recording's channels: a mix of one scene, or one person each, as call recorders make them.
+"""Channels of a recording: microphones of one scene, or one speaker each, as in recorded calls.
 
-The signs of a call are in the levels alone: most of the time one channel is far louder than the
-other, and each of them is the louder one for a while. A room recorded in stereo, music, one signal
-at two levels and a channel without signal have no such pattern.
+Only the levels tell which. In a call, one channel is most of the time far louder than the other,
+and each of them is the louder one for a while. A room recorded in stereo, music, one signal at two
+levels and a channel without signal have no such pattern.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ from numpy.typing import NDArray
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 
 Channels: TypeAlias = Sequence[Waveform]
-"""All of one length. `mix` and `without_leaks` write into them: four hours of a copy are 0.9 GB."""
+"""All of one length. `mix` and `remove_crosstalk` change them in place: a copy of four hours takes
+0.9 GB."""
 
 FRAME = SAMPLE_RATE // 20
 """Samples of a frame: 50 ms, less than a syllable."""
-FLOOR_DB = -60.0
-"""Frames below this are silence, whatever the recording's level."""
-RANGE_DB = 35.0
-"""So are frames so far below the recording's loud ones."""
-APART_DB = 12.0
-"""A channel so much louder than the other has the frame to itself: leaks of headsets are below."""
-APART_SHARE = 2 / 3
-"""Of the frames with sound, so many must be one channel's alone: people do talk at once."""
-OWN_SHARE, OWN_SECONDS = 0.03, 1.0
-"""And each channel must have so many for itself."""
-LEAK_CORRELATION = 0.5
-"""A quiet frame that resembles the loud one on the other channel so much is its leak."""
-LEAK_LAG = SAMPLE_RATE // 100
-"""Samples by which a leak may come early or late."""
+SILENCE_DB = -60.0
+"""A frame is silent unless it is above this level ..."""
+DYNAMIC_RANGE_DB = 35.0
+"""... and above the recording's 95th percentile minus this."""
+DOMINANCE_DB = 12.0
+"""A channel dominates a frame if it is more than this louder; crosstalk of headsets is quieter."""
+MIN_DOMINATED_SHARE = 2 / 3
+"""More than this share of the frames with sound must be dominated: people do talk at once."""
+MIN_OWN_SHARE, MIN_OWN_SECONDS = 0.03, 1.0
+"""Each channel must dominate more than this share of the frames with sound, and more seconds."""
+CROSSTALK_CORRELATION = 0.5
+"""A quiet frame is crosstalk if it correlates more than this with the loud one."""
+MAX_LAG = SAMPLE_RATE // 100
+"""Samples by which crosstalk may be early or late."""
 BLOCK_FRAMES = 500
-"""Frames looked at together, which bounds the memory: to some 30 MB."""
+"""Frames correlated at once, which limits the memory to some 30 MB."""
 
 
-def name(channel: int) -> str:
-    """The speaker of a channel, counted from 0."""
+def speaker_of(channel: int) -> str:
+    """The name of the speaker of a channel, counted from 0."""
     return f"CHANNEL_{channel:02d}"
 
 
 def mix(channels: Channels) -> Waveform:
-    """One waveform of all channels: their mean; two of opposite phase do not cancel out.
+    """The mean of all channels; one of two with opposite phase is inverted first.
 
     It takes the place of the first channel.
     """
     mixed, *others = channels
-    if len(others) == 1 and np.vdot(mixed, others[0]) < -0.5 * _power(channels):
+    if len(others) == 1 and np.vdot(mixed, others[0]) < -0.5 * _geometric_mean_energy(channels):
         mixed -= others[0]
     else:
         for other in others:
@@ -58,7 +59,8 @@ def mix(channels: Channels) -> Waveform:
     return mixed
 
 
-def _power(channels: Channels) -> float:
+def _geometric_mean_energy(channels: Channels) -> float:
+    """Of two channels."""
     return float(np.sqrt(np.prod([np.vdot(c, c) for c in channels])))
 
 
@@ -70,32 +72,32 @@ def is_call(channels: Channels) -> bool:
     loudest = levels.max(axis=0)
     if not loudest.size:
         return False
-    heard = loudest > max(FLOOR_DB, float(np.percentile(loudest, 95)) - RANGE_DB)
-    difference = (levels[0] - levels[1])[heard]
-    own = np.array([(difference > APART_DB).sum(), (difference < -APART_DB).sum()])
-    needed = max(OWN_SHARE * len(difference), OWN_SECONDS * SAMPLE_RATE / FRAME)
-    return bool(own.sum() > APART_SHARE * len(difference) and own.min() > needed)
+    threshold = max(SILENCE_DB, float(np.percentile(loudest, 95)) - DYNAMIC_RANGE_DB)
+    difference = (levels[0] - levels[1])[loudest > threshold]
+    own = np.array([(difference > DOMINANCE_DB).sum(), (difference < -DOMINANCE_DB).sum()])
+    min_own = max(MIN_OWN_SHARE * len(difference), MIN_OWN_SECONDS * SAMPLE_RATE / FRAME)
+    return bool(own.sum() > MIN_DOMINATED_SHARE * len(difference) and own.min() > min_own)
 
 
 def _levels(channels: Channels) -> NDArray[np.float32]:
-    """Decibels of full scale: (channels, frames)."""
+    """Decibels relative to full scale: (channels, frames)."""
     framed = [_framed(channel) for channel in channels]
     power = np.stack([np.einsum("fs,fs->f", frames, frames) for frames in framed]) / FRAME
     levels: NDArray[np.float32] = 10 * np.log10(power + 1e-12)
     return levels
 
 
-def without_leaks(channels: Channels) -> tuple[Waveform, ...]:
-    """The channels, made silent where all one holds is the other one's leak (of two channels)."""
+def remove_crosstalk(channels: Channels) -> tuple[Waveform, ...]:
+    """The channels; of two, frames that only hold crosstalk of the other one become silent."""
     if len(channels) != 2:
         return tuple(channels)
     levels = _levels(channels)
     framed = [_framed(channel) for channel in channels]
     for quiet, loud in ((0, 1), (1, 0)):
-        below = np.flatnonzero(levels[loud] - levels[quiet] > APART_DB)
-        for frames in _blocks(below):
-            alike = _resemblance(framed[quiet][frames], framed[loud][frames])
-            framed[quiet][frames[alike > LEAK_CORRELATION]] = 0
+        dominated = np.flatnonzero(levels[loud] - levels[quiet] > DOMINANCE_DB)
+        for frames in _blocks(dominated):
+            correlation = _max_correlation(framed[quiet][frames], framed[loud][frames])
+            framed[quiet][frames[correlation > CROSSTALK_CORRELATION]] = 0
     return tuple(channels)
 
 
@@ -109,12 +111,12 @@ def _framed(waveform: Waveform) -> NDArray[np.float32]:
     return waveform[: len(waveform) // FRAME * FRAME].reshape(-1, FRAME)
 
 
-def _resemblance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest correlation of each pair of frames at small lags, whatever its sign."""
+def _max_correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest absolute correlation of each pair of frames at lags up to `MAX_LAG`."""
     length = 2 * FRAME
     spectra = np.fft.rfft(a, length) * np.fft.rfft(b, length).conj()
-    lags = np.fft.irfft(spectra, length)
-    near = np.concatenate((lags[:, : LEAK_LAG + 1], lags[:, -LEAK_LAG:]), axis=1)
+    correlation = np.fft.irfft(spectra, length)
+    near = np.concatenate((correlation[:, : MAX_LAG + 1], correlation[:, -MAX_LAG:]), axis=1)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     largest: NDArray[np.float32] = np.abs(near).max(axis=1) / np.maximum(norms, 1e-12)
     return largest

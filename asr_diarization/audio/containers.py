@@ -1,6 +1,6 @@
-"""Bytes of strangers -> an open container and its stream of sound.
+"""Untrusted bytes -> an open container and its audio stream.
 
-FFmpeg may try only what is listed here, and nothing that opens a second file.
+FFmpeg may use only the formats and codecs listed here, and may open no second file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ FORMATS = (
     "matroska", "mov", "mp3", "mpeg", "mpegts", "nistsphere", "ogg", "tta", "voc", "w64", "wav",
     "wv",
 )  # fmt: skip
-"""FFmpeg's demuxers for what people send. None of them opens a second file by design; playlists
-and scripts (hls, concat, dash, sdp, image2) are absent on purpose."""
+"""FFmpeg's demuxers for usual recordings. None of them opens a second file by design; playlists and
+scripts (hls, concat, dash, sdp, image2) are absent on purpose."""
 
 CODECS = (
     "aac", "aac_latm", "ac3", "adpcm_g722", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms",
@@ -35,9 +35,9 @@ CODECS = (
     "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice",
     *sorted(name for name in av.codecs_available if name.startswith("pcm_")),
 )  # fmt: skip
-"""Decoders that may run. Video decoders may not, not even to look at a cover picture."""
+"""Decoders that may run. Video decoders may not, not even for a cover picture."""
 
-_LARGEST_FRAME_SAMPLES = 1_000_000
+_MAX_FRAME_SAMPLES = 1_000_000
 """A codec frame holds at most some 200,000 samples (TTA, one second at 192 kHz)."""
 
 _OPTIONS = {
@@ -62,17 +62,17 @@ _SIGNATURES = (
     (0, b"ffconcat", "a playlist; send the recording itself"),
 )
 
-# What PyAV raises besides its own errors when a header makes no sense to it.
+# PyAV raises some of these besides its own errors if a header makes no sense.
 _DECODING_ERRORS = (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, RuntimeError)
 
 
 @contextmanager
-def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The container and the stream to decode; errors meanwhile are the file's fault.
+def open_audio(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The container and the stream to decode; errors in the `with` block are the file's fault.
 
     Raises:
-        InvalidAudioError: `file` is empty, is no audio, or whatever is done with it fails.
-        OutOfMemoryError: this machine cannot hold what is done with it.
+        InvalidAudioError: `file` is empty, is no audio, or decoding it fails.
+        OutOfMemoryError: this machine cannot hold the decoded audio.
     """
     with (
         _open(file) as container,
@@ -85,9 +85,9 @@ def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
 
 @contextmanager
 def _as_invalid_audio(message: str) -> Iterator[None]:
-    """Turn whatever PyAV raises into the errors this project promises.
+    """Turn PyAV's errors into `InvalidAudioError` and `OutOfMemoryError`.
 
-    FFmpeg's own words ("Invalid argument" for a format that is not listed) stay in the cause.
+    FFmpeg's own message ("Invalid argument" for a format that is not listed) stays in the cause.
     """
     try:
         yield
@@ -104,38 +104,36 @@ def _open(file: BinaryIO) -> InputContainer:
     file.seek(0)
     if not head:
         raise InvalidAudioError("the audio is empty (0 bytes)")
-    with _as_invalid_audio(f"not audio that FFmpeg can decode: {_first_look(head)}"):
-        container: InputContainer = av.open(
+    with _as_invalid_audio(f"not audio that FFmpeg can decode: {_describe(head)}"):
+        return av.open(
             file,
             mode="r",
             container_options=_OPTIONS,
             metadata_errors="replace",
             io_open=_refuse_reference,
         )
-    return container
 
 
 def _refuse_reference(url: str, *_: object) -> NoReturn:
-    """Third lock, behind the two whitelists: demuxers ask here before they open a second file."""
+    """Third lock, after the two whitelists: demuxers call this before they open a second file."""
     raise InvalidAudioError(f"the file refers to another one ({url[:80]!r}); send one recording")
 
 
 def format_of(container: InputContainer) -> str:
     """FFmpeg's name of the container."""
-    name: str = container.format.name
-    return name.partition(",")[0]
+    return container.format.name.partition(",")[0]
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
-    """The stream a player would choose among those we may decode, ready to decode."""
+    """The stream that a player would choose, of those with a listed codec; ready to decode."""
     streams = [s for s in container.streams.audio if _decoder(s) in CODECS]
     if not streams:
-        raise InvalidAudioError(_no_stream(container))
+        raise InvalidAudioError(_explain_no_stream(container))
     best = container.streams.best("audio")
     stream = best if best in streams else streams[0]
-    # Audio packets are too small to share out; threads cost more than they bring.
+    # Audio packets are so small that threads cost more time than they save.
     stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_samples": str(_LARGEST_FRAME_SAMPLES)}
+    stream.codec_context.options = {"max_samples": str(_MAX_FRAME_SAMPLES)}
     return stream
 
 
@@ -143,7 +141,7 @@ def _decoder(stream: AudioStream) -> str | None:
     return stream.codec_context.name if stream.codec_context else None
 
 
-def _no_stream(container: InputContainer) -> str:
+def _explain_no_stream(container: InputContainer) -> str:
     if container.streams.audio:
         names = ", ".join(_decoder(s) or "unknown" for s in container.streams.audio)
         return (
@@ -154,8 +152,8 @@ def _no_stream(container: InputContainer) -> str:
     return f"no audio stream in this {format_of(container)} file: it contains {holds}"
 
 
-def _first_look(head: bytes) -> str:
-    """What the first bytes of a file look like, for a caller who sent the wrong thing."""
+def _describe(head: bytes) -> str:
+    """What the first bytes of a file look like, for a caller who sent a wrong file."""
     for offset, signature, name in _SIGNATURES:
         if head.startswith(signature, offset):
             return f"it begins like {name}"

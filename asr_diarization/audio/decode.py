@@ -1,12 +1,13 @@
-"""Bytes of any container a person would send -> `Waveform`.
+"""Decoding: the bytes of a recording in any usual container -> `Waveform`.
 
 PyAV brings its own FFmpeg, so nothing is installed by hand and no shell is involved. The bytes are
-hostile until decoded: `containers` lists what may be tried on them, and memory grows with what was
-really decoded, never with what a header declares.
+untrusted: `containers` lists the formats and codecs that may be used, and memory grows with the
+samples that were decoded, never with what a header declares.
 
-Time 0 is the first sample, as in a player that opens the audio alone. From there on times are the
-container's: where nothing was recorded, or nothing can be decoded, for over `GAP_SECONDS`, there is
-silence. Times that go back are not believed, and none are invented for frames without.
+Time 0 is the first sample, as in a player that opens the audio alone. After it, times are those of
+the container: a gap of more than `GAP_SECONDS`, where nothing was recorded or nothing can be
+decoded, becomes silence. Times that go back are ignored; frames without a time follow the one
+before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio.containers import format_of, opened
+from asr_diarization.audio.containers import format_of, open_audio
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 if TYPE_CHECKING:
@@ -32,47 +33,47 @@ Waveform: TypeAlias = NDArray[np.float32]
 """Shape (samples,), mono, 16 kHz, in [-1, 1]."""
 
 Encoded: TypeAlias = bytes | BinaryIO
-"""A whole file as it was sent; one that lies on a disk need not be in memory as well."""
+"""A whole file as it was sent: its bytes, or open for reading."""
 
 SAMPLE_RATE = 16_000
 """What Whisper and pyannote were trained on."""
 
 MAX_CHANNELS = 32
-"""More than any microphone array people record meetings with; `decode_channels` takes fewer."""
+"""Microphone arrays for meetings have fewer. `decode_channels` accepts fewer, too."""
 
 MAX_SEPARATE_CHANNELS = 8
 """Every separate channel costs as much memory as a mono recording."""
 
-LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 """Hz. At 1 Hz a 4 KB packet would resample to 65 million samples."""
 
 GAP_SECONDS = 0.1
-"""Less is how containers round: MP3 and Vorbis are off by 0.04 s at joints and long blocks."""
+"""Shorter gaps are rounding: MP3 and Vorbis are off by 0.04 s at joints and long blocks."""
 
-_BARREN_PACKETS = 10_000
-"""So many in a row without one sample are no audio. At 7 to 20 ms each they would be minutes of a
-damaged recording, and they cost 0.06 s (AMR) to 0.3 s (AAC) of CPU time."""
+_MAX_EMPTY_PACKETS = 10_000
+"""Give up after this many packets that decode to nothing. At 7 to 20 ms each they would be minutes
+of a damaged recording, and they cost 0.06 s (AMR) to 0.3 s (AAC) of CPU time."""
 
-_FFMPEG_MIXES = (1, 2, 6, 8)
-"""Channels that FFmpeg mixes to one: it knows 5.1 and 7.1. Of three without names it takes the
-last for low frequencies and drops it; nine it cannot mix at all."""
+_FFMPEG_DOWNMIXES = (1, 2, 6, 8)
+"""Numbers of channels that FFmpeg mixes to one: it knows 5.1 and 7.1. The last of three unnamed
+channels it takes for low frequencies and drops; nine channels it cannot mix."""
 
 _CHUNK_SAMPLES = 32_768
-"""Samples converted at a time. Codec frames of 1,000 samples handed over one by one double the
-CPU time of decoding, because Python is called for each."""
+"""Samples that are resampled at once. Single codec frames of 1,000 samples double the CPU time of
+decoding, because Python is called for each."""
 
 
 def decode_audio(data: Encoded, *, max_seconds: float) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
     Several channels become their mean; 5.1 and 7.1 sound is mixed by FFmpeg's coefficients, scaled
-    so that it cannot clip. Samples that are no numbers become 0. Of a truncated or damaged file,
-    whatever can be decoded is returned.
+    so that it cannot clip. NaN and infinite samples become 0. A truncated or damaged file gives the
+    part that can be decoded.
 
     Peak memory is 4 bytes per sample returned (230 MB per hour).
 
     Raises:
-        InvalidAudioError: `data` is empty, is no audio, or holds not one sample.
+        InvalidAudioError: `data` is empty, is no audio, or has not one sample.
         AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveform.
     """
@@ -93,26 +94,25 @@ def decode_channels(data: Encoded, *, max_seconds: float) -> tuple[Waveform, ...
 
 
 def check_audio(file: BinaryIO) -> None:
-    """Raise what `decode_audio` would for a file whose beginning shows that it is no audio.
+    """Raise the error of `decode_audio` for a file whose headers show that it is no audio.
 
-    Decodes nothing, and reads no more than the headers. `file` is seekable and at its beginning.
+    Reads the headers only, and decodes nothing. `file` is seekable and at its beginning.
 
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with opened(file):
+    with open_audio(file):
         pass
 
 
 def count_channels(data: Encoded) -> int:
-    """How many channels the headers say there are; 0 when they do not.
+    """The number of channels that the headers declare; 0 if they declare none.
 
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with opened(_file(data)) as (_, stream):
-        channels: int = stream.codec_context.channels
-    return channels
+    with open_audio(_file(data)) as (_, stream):
+        return stream.codec_context.channels
 
 
 def _file(data: Encoded) -> BinaryIO:
@@ -124,7 +124,7 @@ def _file(data: Encoded) -> BinaryIO:
 
 def _decode(data: Encoded, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
     """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
-    with opened(_file(data)) as (container, stream):
+    with open_audio(_file(data)) as (container, stream):
         # realloc moves pages instead of copying them, so that growing never doubles the memory.
         rows: list[bytearray] = []
         for chunk in _Converter(mono=mono).convert(_frames(container, stream)):
@@ -141,10 +141,10 @@ def _decode(data: Encoded, *, max_seconds: float, mono: bool) -> tuple[Waveform,
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Decoded frames in order; damaged packets are skipped, a broken or barren rest is the end."""
+    """Decoded frames in order, without damaged packets; ends where the rest cannot be decoded."""
     packets = container.demux(stream)
-    barren = 0
-    while barren < _BARREN_PACKETS:
+    empty = 0
+    while empty < _MAX_EMPTY_PACKETS:
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
@@ -156,12 +156,12 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
             frames = packet.decode()
         except av.error.FFmpegError:
             frames = []
-        barren = 0 if frames else barren + 1
+        empty = 0 if frames else empty + 1
         yield from frames
 
 
 def _too_long(container: InputContainer, max_seconds: float, channels: int) -> str:
-    """A header may say by how much; it is only ever trusted for this message."""
+    """The message; the duration in the header is used for nothing else."""
     longest = max_seconds * min(1, 2 / channels)
     declared = (container.duration or 0) / av.time_base
     lasts = f"about {declared:.0f} s" if declared > longest + 1 else f"over {longest:g} s"
@@ -188,30 +188,30 @@ class _Converter:
 
     def convert(self, frames: Iterator[AudioFrame]) -> Iterator[NDArray[np.float32]]:
         """Yield chunks of shape (samples, channels)."""
-        clock = _Clock()
-        current: tuple[object, ...] = ()
-        resampler: av.AudioResampler = None
+        gaps = _GapFinder()
+        current_format: tuple[object, ...] = ()
+        resampler: av.AudioResampler | None = None
         for frame in frames:
-            missing_seconds = clock.missing_before(frame)
-            described = (frame.format.name, frame.layout.name, frame.sample_rate)
+            gap_seconds = gaps.before(frame)
+            frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
             # A chained Ogg or an AAC stream may change its format half-way.
-            if described != current or missing_seconds:
+            if resampler is None or frame_format != current_format or gap_seconds:
                 if resampler is not None:
                     yield from map(self._samples, resampler.resample(None))
-                yield from self._silence(missing_seconds)
-                current, resampler = described, self._resampler(frame)
+                yield from self._silence(gap_seconds)
+                current_format, resampler = frame_format, self._resampler(frame)
             yield from map(self._samples, resampler.resample(frame))
         if resampler is not None:
             yield from map(self._samples, resampler.resample(None))
 
     def _resampler(self, frame: AudioFrame) -> av.AudioResampler:
         channels = frame.layout.nb_channels
-        if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
+        if not MIN_SAMPLE_RATE <= frame.sample_rate <= MAX_SAMPLE_RATE:
             raise InvalidAudioError(f"a sample rate of {frame.sample_rate} Hz cannot be decoded")
         if channels > self._limit:
             raise InvalidAudioError(f"{channels} channels; at most {self._limit} can be decoded")
         if self._mono:
-            self._layout = "mono" if channels in _FFMPEG_MIXES else frame.layout.name
+            self._layout = "mono" if channels in _FFMPEG_DOWNMIXES else frame.layout.name
         elif self._layout is None:
             self._layout, self._channels = frame.layout.name, channels
         return av.AudioResampler(
@@ -230,36 +230,37 @@ class _Converter:
         return samples
 
     def _silence(self, seconds: float) -> Iterator[NDArray[np.float32]]:
-        """In chunks, because a header may ask for years of it."""
+        """In chunks, because a header may declare years of it."""
         samples = round(seconds * SAMPLE_RATE)
         for start in range(0, samples, _CHUNK_SAMPLES):
             size = min(_CHUNK_SAMPLES, samples - start)
             yield np.zeros((size, self._channels), dtype=np.float32)
 
 
-class _Clock:
-    """What the container says about when frames begin."""
+class _GapFinder:
+    """Gaps between frames, by the times that the container gives them."""
 
     def __init__(self) -> None:
         self._rate: int | None = None
-        self._next: float | None = None
+        self._end: float | None = None
+        """Of all frames so far; None if times start anew."""
 
-    def missing_before(self, frame: AudioFrame) -> float:
-        """Seconds between the end of all frames so far and this one, or 0.0 if they are few."""
-        # Times start anew with every link of a chained Ogg, which brings its tags. Raw AAC and MP3
-        # are timed as if all of it had the rate it begins with.
+    def before(self, frame: AudioFrame) -> float:
+        """Seconds between the end of all frames so far and this one; 0.0 for rounding."""
+        # Times start anew with every link of a chained Ogg, which brings its tags. Times of raw AAC
+        # and MP3 assume that all of it has the rate of the first frame.
         self._rate = self._rate or frame.sample_rate
         if frame.metadata or frame.sample_rate != self._rate:
-            self._next = None
+            self._end = None
             return 0.0
-        begin: float | None = frame.time
-        expected = begin if self._next is None else self._next
+        start: float | None = frame.time
+        expected = start if self._end is None else self._end
         if expected is None:
             return 0.0
-        ahead = 0.0 if begin is None else begin - expected
-        missing = ahead if ahead > GAP_SECONDS else 0.0
-        self._next = expected + missing + frame.samples / frame.sample_rate
-        return missing
+        ahead = 0.0 if start is None else start - expected
+        gap = ahead if ahead > GAP_SECONDS else 0.0
+        self._end = expected + gap + frame.samples / frame.sample_rate
+        return gap
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:

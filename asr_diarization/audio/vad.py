@@ -1,9 +1,9 @@
-"""Voice activity: how likely somebody speaks, every 32 ms.
+"""Voice activity detection: the probability of speech every 32 ms.
 
-Silero VAD's weights (MIT licence, from the `silero-vad` wheel) in a forward pass of our own. The
-published one walks through the recording in steps of 32 ms; but only its LSTM needs the step
-before, so the convolutions run over many steps at once and the LSTM over the whole: the same
-probabilities in a fifteenth of the time (docs/performance.md).
+The weights are those of Silero VAD (MIT licence, from the `silero-vad` wheel), the forward pass is
+our own. The published one computes one step of 32 ms after the other, but only its LSTM needs the
+step before. Here the convolutions run over many steps at once and the LSTM over all of them: the
+same probabilities in a fifteenth of the time (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  the name everybody knows it by
+import torch.nn.functional as F  # noqa: N812  its usual name
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import Waveform
 
 STEP_SAMPLES = 512
-"""One probability per so many samples (32 ms at 16 kHz)."""
+"""Samples per probability: 32 ms at 16 kHz."""
 CONTEXT_SAMPLES = 64
-"""Samples of the step before that the model looks at again."""
+"""Samples of the step before that the model gets as context."""
 HOP_SAMPLES = 128
 CONVOLUTION_STRIDES = (1, 2, 2, 1)
 BATCH_STEPS = 4096
-"""Steps convolved at once, two minutes: bounds memory, long enough to be fast."""
+"""Steps convolved at once, two minutes: limits the memory, and is long enough to be fast."""
 
 
 class SileroDetector:
     """Silero VAD for 16 kHz, on the CPU."""
 
     def __init__(self) -> None:
-        # Found without importing the package, which takes all threads but one from all of torch.
+        # The package is not imported: it would set the number of threads of torch to one.
         package = find_spec("silero_vad")
         assert package is not None
         assert package.origin is not None
         path = Path(package.origin).parent / "data" / "silero_vad.jit"
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch announces the end of torch.jit; only weights are read
-            weights = torch.jit.load(str(path), map_location="cpu").state_dict()
+            # torch.jit, which has no types, is deprecated; it only reads the weights here.
+            warnings.simplefilter("ignore")
+            model = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            weights: dict[str, torch.Tensor] = model.state_dict()
         prefix = "_model."  # the 16 kHz half of the file; the other half is for 8 kHz
         self._weights = {
             name.removeprefix(prefix): tensor.detach()
@@ -85,7 +85,7 @@ class SileroDetector:
 
 
 def _frames(waveform: Waveform, first: int, last: int) -> torch.Tensor:
-    """Steps `first` to `last` with their context, zeros beyond the ends: (steps, 576)."""
+    """Steps `first` to `last` with their context, padded with zeros: (steps, 576)."""
     start, end = first * STEP_SAMPLES - CONTEXT_SAMPLES, last * STEP_SAMPLES
     piece = waveform[max(0, start) : end]
     padded = np.pad(piece, (max(0, -start), end - max(0, start) - len(piece)))

@@ -1,8 +1,8 @@
-"""Speech windows: the pieces of a recording that Whisper gets to hear, cut in silence.
+"""Speech windows: the pieces of a recording that Whisper transcribes, cut in silence.
 
-Pure arithmetic on speech probabilities and seconds. Whisper always pays for 30 s, so windows are
-few and about equally full; long silence between two stretches is left out, a little of it stays so
-that the model hears the pause.
+They are computed from speech probabilities alone. Whisper always computes 30 s, so windows are few
+and about equally full. Long silence between two stretches is left out, except for a little, so that
+the model notices the pause.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ STEP_SECONDS = 0.032
 
 @dataclass(frozen=True, slots=True)
 class WindowRules:
-    """How speech becomes windows; chosen by measurement (docs/quality.md)."""
+    """Thresholds for windows, chosen by measurement (docs/quality.md)."""
 
     onset: float = 0.5
-    """Speech begins where its probability reaches this ..."""
+    """Speech starts where its probability is at least this ..."""
     offset: float = 0.35
-    """... and ends where it falls below this."""
+    """... and ends where it is less than this."""
     min_speech_seconds: float = 0.1
-    """Shorter speech is a click."""
+    """Shorter speech is taken for a click."""
     padding_seconds: float = 0.3
-    """Kept on both sides of speech."""
+    """Kept before and after speech."""
     max_pause_seconds: float = 1.0
-    """Of a longer pause inside a window, only this much is kept."""
+    """Of a longer pause in a window, this much is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of a recording that holds speech, in seconds."""
+    """A part of a recording with speech, in seconds."""
 
     start: float
     end: float
@@ -53,33 +53,33 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Stretches of one recording, played one after the other: at most 30 s."""
+    """Stretches of one recording, joined: at most 30 s."""
 
     waveform: Waveform
     """The whole recording, not a copy."""
     stretches: tuple[Stretch, ...]
     speech: tuple[Stretch, ...] = ()
-    """Where in them somebody speaks: without padding and pauses."""
+    """The speech in them, without padding and pauses."""
     language: str | None = None
-    """What is spoken there, if that is known already."""
+    """The language spoken there, if it is known already."""
 
     @property
     def start(self) -> float:
-        """Where it begins in the recording, in seconds."""
+        """Its start in the recording, in seconds."""
         return self.stretches[0].start
 
     @property
     def end(self) -> float:
-        """Where it ends in the recording, in seconds."""
+        """Its end in the recording, in seconds."""
         return self.stretches[-1].end
 
     @property
     def duration(self) -> float:
-        """What is heard, in seconds; less than `end - start` when pauses were left out."""
+        """Seconds of audio: less than `end - start` if pauses were left out."""
         return sum(stretch.duration for stretch in self.stretches)
 
     def samples(self) -> Waveform:
-        """What is heard, shape (duration x 16000,)."""
+        """The audio, shape (duration x 16000,)."""
         pieces = [
             self.waveform[round(s.start * SAMPLE_RATE) : round(s.end * SAMPLE_RATE)]
             for s in self.stretches
@@ -87,11 +87,11 @@ class Window:
         return np.concatenate(pieces)
 
     def rest(self, time: float) -> Window | None:
-        """What of it lies behind `time` (of the recording); None if nothing does."""
-        return self.part(time, self.end) if self.end > time else None
+        """The part after `time`, of the recording; None if there is none."""
+        return self.crop(time, self.end) if self.end > time else None
 
-    def part(self, start: float, end: float) -> Window:
-        """What of it lies between two times of the recording, which must be something."""
+    def crop(self, start: float, end: float) -> Window:
+        """The part between two times of the recording; some stretch must reach into it."""
         stretches = tuple(
             Stretch(max(s.start, start), min(s.end, end))
             for s in self.stretches
@@ -99,47 +99,51 @@ class Window:
         )
         return replace(self, stretches=stretches)
 
-    def to_speech(self, start: float, end: float) -> tuple[float, float]:
-        """`start` to `end` (of the recording) without the silence around what was said there.
+    def crop_to_speech(self, start: float, end: float) -> tuple[float, float]:
+        """`start` and `end`, of the recording, moved to the speech between them.
 
-        When it covers several runs of speech, the one it shares most with; unchanged without any.
+        Of several runs of speech, the one with the largest overlap counts, on a tie the first;
+        without any, `start` and `end` are unchanged.
         """
-        shared = [(min(end, run.end) - max(start, run.start), run) for run in self.speech]
-        seconds, run = max(shared, key=itemgetter(0), default=(0.0, None))
-        if run is None or seconds <= 0:
+        overlaps = [(min(end, run.end) - max(start, run.start), run) for run in self.speech]
+        overlap, run = max(overlaps, key=itemgetter(0), default=(0.0, None))
+        if run is None or overlap <= 0:
             return start, end
         return max(start, run.start), min(end, run.end)
 
     def to_window(self, time: float) -> float:
-        """How much of the window is heard before a time of the recording, in seconds."""
+        """A time of the recording as a time in the window, in seconds of its audio."""
         return sum(min(s.end, time) - s.start for s in self.stretches if s.start < time)
 
     def to_recording(self, seconds: float) -> float:
-        """The time in the recording of a time in the window; clipped to the window."""
-        left = max(0.0, seconds)
+        """A time in the window as a time of the recording; clipped to the window."""
+        remaining = max(0.0, seconds)
         for stretch in self.stretches:
-            if left <= stretch.duration:
-                return stretch.start + left
-            left -= stretch.duration
+            if remaining <= stretch.duration:
+                return stretch.start + remaining
+            remaining -= stretch.duration
         return self.end
 
 
 def find_speech(
     probabilities: NDArray[np.float32], duration: float, rules: WindowRules
 ) -> tuple[Stretch, ...]:
-    """Where somebody speaks, sorted and apart: hysteresis over probabilities, then padding."""
+    """Stretches of speech, sorted and disjoint: hysteresis over probabilities, then padding.
+
+    Stretches that touch or overlap after padding become one.
+    """
     stretches: list[Stretch] = []
     for run in _runs(probabilities, rules):
-        begin = max(0.0, run.start - rules.padding_seconds)
+        start = max(0.0, run.start - rules.padding_seconds)
         end = min(duration, run.end + rules.padding_seconds)
-        if stretches and begin <= stretches[-1].end:
-            begin = stretches.pop().start
-        stretches.append(Stretch(begin, end))
+        if stretches and start <= stretches[-1].end:
+            start = stretches.pop().start
+        stretches.append(Stretch(start, end))
     return tuple(stretches)
 
 
 def _runs(probabilities: NDArray[np.float32], rules: WindowRules) -> Iterator[Stretch]:
-    """Runs of speech by hysteresis, clicks left out."""
+    """Runs of speech by hysteresis, without clicks."""
     start: int | None = None
     for step, probability in enumerate([*probabilities.tolist(), 0.0]):
         if start is None and probability >= rules.onset:
@@ -156,7 +160,7 @@ def speech_windows(
     max_seconds: float,
     rules: WindowRules,
 ) -> tuple[Window, ...]:
-    """The windows of a recording, from its speech probabilities: `find_speech`, `cut_windows`."""
+    """The windows of a recording: `find_speech`, then `cut_windows`."""
     speech = find_speech(probabilities, len(waveform) / SAMPLE_RATE, rules)
     return cut_windows(waveform, speech, probabilities, max_seconds, rules)
 
@@ -168,28 +172,28 @@ def cut_windows(
     max_seconds: float,
     rules: WindowRules,
 ) -> tuple[Window, ...]:
-    """As few windows as hold all speech, about equally long, each at most `max_seconds`.
+    """The fewest windows that hold all speech, about equally long, each at most `max_seconds`.
 
-    Cuts lie in the silence between two stretches; a stretch that is longer than a window by itself
-    is first cut where speech is least likely.
+    Cuts are in the silence between two stretches. A stretch that is longer than a window is first
+    cut where speech is least likely.
     """
     pieces = [
         piece for stretch in speech for piece in _split_long(stretch, probabilities, max_seconds)
     ]
     if not pieces:
         return ()
-    groups = _pack([p.duration for p in pieces], _pauses(pieces, rules), max_seconds)
+    groups = _group([p.duration for p in pieces], _kept_pauses(pieces, rules), max_seconds)
     runs = list(_runs(probabilities, rules))
     windows = []
     for first, last in groups:
-        stretches = _join(pieces[first:last], rules)
-        spoken = _between(runs, stretches[0].start, stretches[-1].end)
-        windows.append(Window(waveform, stretches, spoken))
+        stretches = _merge(pieces[first:last], rules)
+        speech_runs = _overlapping(runs, stretches[0].start, stretches[-1].end)
+        windows.append(Window(waveform, stretches, speech_runs))
     return tuple(windows)
 
 
-def _between(runs: Sequence[Stretch], start: float, end: float) -> tuple[Stretch, ...]:
-    """The sorted `runs` that reach into `start` to `end`."""
+def _overlapping(runs: Sequence[Stretch], start: float, end: float) -> tuple[Stretch, ...]:
+    """The sorted `runs` that overlap `start` to `end`; touching is not enough."""
     first = bisect_right(runs, start, key=lambda run: run.end)
     last = bisect_left(runs, end, key=lambda run: run.start)
     return tuple(runs[first:last])
@@ -198,14 +202,14 @@ def _between(runs: Sequence[Stretch], start: float, end: float) -> tuple[Stretch
 def _split_long(
     stretch: Stretch, probabilities: NDArray[np.float32], max_seconds: float
 ) -> list[Stretch]:
-    """`stretch` cut at its least likely speech until no piece exceeds `max_seconds`."""
+    """`stretch` in pieces of at most `max_seconds`, cut where speech is least likely."""
     pieces = []
     start = stretch.start
     while stretch.end - start > max_seconds:
         parts = int(np.ceil((stretch.end - start) / max_seconds))
-        middle = (stretch.end - start) / parts  # equal parts, cut near their borders
-        first = int((start + 0.5 * middle) / STEP_SECONDS)
-        last = int((start + min(max_seconds, 1.5 * middle)) / STEP_SECONDS)
+        length = (stretch.end - start) / parts  # equal parts, cut near their borders
+        first = int((start + 0.5 * length) / STEP_SECONDS)
+        last = int((start + min(max_seconds, 1.5 * length)) / STEP_SECONDS)
         candidates = probabilities[first:last]
         at = first + int(np.argmin(candidates)) if len(candidates) else last
         cut = min((at + 0.5) * STEP_SECONDS, start + max_seconds)
@@ -214,21 +218,21 @@ def _split_long(
     return [*pieces, Stretch(start, stretch.end)]
 
 
-def _pauses(pieces: Sequence[Stretch], rules: WindowRules) -> list[float]:
-    """How much of the silence before each piece is kept when it does not begin a window."""
+def _kept_pauses(pieces: Sequence[Stretch], rules: WindowRules) -> list[float]:
+    """Seconds of silence kept before each piece if it is not the first one of a window."""
     kept = [0.0]
     for before, after in pairwise(pieces):
         kept.append(min(after.start - before.end, rules.max_pause_seconds))
     return kept
 
 
-def _pack(
+def _group(
     durations: Sequence[float], pauses: Sequence[float], max_seconds: float
 ) -> list[tuple[int, int]]:
-    """Runs `[first, last)` of pieces: fewest first, then least uneven (sum of squared lengths).
+    """The pieces `[first, last)` of each window: fewest windows, then the most equal lengths.
 
-    Dynamic programming over the end of each run; a run holds a bounded number of pieces, so the
-    time is linear in the recording.
+    Dynamic programming over the last piece, with the sum of squared lengths as cost. The number of
+    pieces in a window is bounded, so the time is linear in the recording.
     """
     best: list[tuple[int, float, int]] = [(0, 0.0, 0)]
     for last in range(1, len(durations) + 1):
@@ -238,8 +242,8 @@ def _pack(
             length += durations[first] + (pauses[first + 1] if first + 1 < last else 0.0)
             if length > max_seconds + 1e-6 and first < last - 1:
                 break
-            runs, squares, _ = best[first]
-            options.append((runs + 1, squares + length**2, first))
+            count, squares, _ = best[first]
+            options.append((count + 1, squares + length**2, first))
         best.append(min(options))
     groups = []
     last = len(durations)
@@ -250,8 +254,8 @@ def _pack(
     return groups[::-1]
 
 
-def _join(pieces: Sequence[Stretch], rules: WindowRules) -> tuple[Stretch, ...]:
-    """Pieces of one window with what is kept of the pauses; short pauses make them one."""
+def _merge(pieces: Sequence[Stretch], rules: WindowRules) -> tuple[Stretch, ...]:
+    """The stretches of one window: pieces with the kept pauses; short pauses are kept whole."""
     joined = [pieces[0]]
     for piece in pieces[1:]:
         pause = piece.start - joined[-1].end

@@ -2,12 +2,12 @@
 
 The network of "CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware
 Masking" (Wang et al. 2023, arXiv 2303.00332) with the weights of 3D-Speaker, for inference only.
-Batch norms are gone: `campplus_weights` folds them into the layer before or after.
+It has no batch norms: `campplus_weights` folds them into the layer before or after.
 
-A speaker's frames are cut out before the network sees them, so that it never hears anybody else.
-Three speakers sharing one pass over the whole chunk, each masking what is pooled, was slower (166
-against 146 ms a chunk), because all speakers' frames together are rarely as many as the chunk has,
-and scored no better, with less room for the clustering threshold.
+The network gets only the frames of one speaker, cut out of the chunk. The alternative, one pass
+over the whole chunk for three speakers with a mask each in the pooling, was slower (166 against
+146 ms a chunk), because the frames of all speakers are rarely as many as the chunk has. It scored
+no better, and the clustering threshold had less tolerance.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BLOCKS = ((12, 1), (24, 2), (16, 2))
 """Layers and dilation of each dense block."""
 DIMENSION = 192
 MIN_FRAMES = 4
-"""Fewer leave nothing to take a standard deviation of."""
+"""From fewer frames no standard deviation can be taken."""
 
 
-class ResidualBlock(nn.Module):  # type: ignore[misc]
-    """Two 3 x 3 convolutions and a shortcut; `stride` is that of the mel axis."""
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut; `stride` applies to the mel axis."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class ResidualBlock(nn.Module):  # type: ignore[misc]
         shortcut = nn.Conv2d(channels, channels, 1, stride=(stride, 1))
         self.shortcut = shortcut if stride > 1 else nn.Identity()
 
-    def forward(self, x: Tensor, audible: Tensor | None) -> Tensor:
-        """As many channels and frames; the mel axis divided by the stride."""
-        inner = self.conv2(_quiet(self.conv1(x).relu_(), audible))
-        return _quiet(inner.add_(self.shortcut(x)).relu_(), audible)
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Keeps channels and frames; divides the mel axis by the stride."""
+        inner = self.conv2(_masked(self.conv1(x).relu_(), mask))
+        return _masked(inner.add_(self.shortcut(x)).relu_(), mask)
 
 
-class Head(nn.Module):  # type: ignore[misc]
-    """What sees the filter banks as an image: (batch, 80, frames) to (batch, 320, frames)."""
+class Head(nn.Module):
+    """2-D convolutions over the filter banks: (batch, 80, frames) to (batch, 320, frames)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,22 +66,22 @@ class Head(nn.Module):  # type: ignore[misc]
         self.layer2 = nn.ModuleList((ResidualBlock(2), ResidualBlock(1)))
         self.conv2 = nn.Conv2d(HEAD_CHANNELS, HEAD_CHANNELS, 3, stride=(2, 1), padding=1)
 
-    def forward(self, x: Tensor, audible: Tensor | None) -> Tensor:
-        """The channels of all mel rows that are left, one after the other."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """The channels of all remaining mel rows, one after the other."""
         x = self.conv1(x[:, None].to(memory_format=torch.channels_last)).relu_()
-        x = _quiet(x, audible)
+        x = _masked(x, mask)
         for block in (*self.layer1, *self.layer2):
-            x = block(x, audible)
-        return _quiet(self.conv2(x).relu_(), audible).flatten(1, 2)
+            x = block(x, mask)
+        return _masked(self.conv2(x).relu_(), mask).flatten(1, 2)
 
 
-def _quiet(x: Tensor, audible: Tensor | None) -> Tensor:
-    """`x` with zeros where nobody speaks: what a layer would have met beyond the ends."""
-    return x if audible is None else x.mul_(audible)
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`x` with zeros in the gaps between speakers, as if each were padded with zeros."""
+    return x if mask is None else x.mul_(mask)
 
 
-class Rectify(nn.Module):  # type: ignore[misc]
-    """`relu(a x + b)` as one pass over `x`, `a` and `b` having moved into the layer after it.
+class Rectify(nn.Module):
+    """`relu(a x + b)` as a clamp of `x`; `a` and `b` are folded into the layer after it.
 
     For a > 0 it is a max(x, -b/a) + b, for a < 0 it is a min(x, -b/a) + b.
     """
@@ -95,11 +95,11 @@ class Rectify(nn.Module):  # type: ignore[misc]
         self.register_buffer("high", torch.zeros(channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (batch, frames, channels), bounded."""
+        """`x` (batch, frames, channels), clamped per channel."""
         return x.clamp(self.low[:, 0], self.high[:, 0])
 
 
-class DenseLayer(nn.Module):  # type: ignore[misc]
+class DenseLayer(nn.Module):
     """One layer of a block: all channels so far in, `GROWTH` new ones out."""
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -114,22 +114,22 @@ class DenseLayer(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """The new channels (batch, frames, 32)."""
-        x = _quiet(pointwise(self.narrow, self.rectify(x)).relu_(), layout.rows)
+        x = _masked(pointwise(self.narrow, self.rectify(x)).relu_(), layout.rows)
         hidden = pointwise(self.context1, layout.means @ x).relu_()
-        mask = pointwise(self.context2, hidden).sigmoid_()
-        return self.convolve(x).mul_(layout.segments @ mask)
+        gate = pointwise(self.context2, hidden).sigmoid_()
+        return self.convolve(x).mul_(layout.segments @ gate)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """`self.local(x)`: one product for its three taps, which are then shifted and added."""
-        reach = self.local.dilation[0]
+        """`self.local(x)` as one matrix product for its three taps, then shifted and added."""
+        shift = self.local.dilation[0]
         taps = functional.linear(x, self.local.weight.permute(2, 0, 1).flatten(0, 1))
-        before, here, after = taps.split(GROWTH, dim=-1)
-        here[:, reach:] += before[:, :-reach]
-        here[:, :-reach] += after[:, reach:]
-        return here
+        left, centre, right = taps.chunk(3, dim=-1)
+        centre[:, shift:] += left[:, :-shift]
+        centre[:, :-shift] += right[:, shift:]
+        return centre
 
 
-class DenseBlock(nn.Module):  # type: ignore[misc]
+class DenseBlock(nn.Module):
     """Layers that each append channels, and a transition that halves their number."""
 
     def __init__(self, channels: int, layers: int, dilation: int) -> None:
@@ -142,7 +142,7 @@ class DenseBlock(nn.Module):  # type: ignore[misc]
         self.transit = nn.Conv1d(self.channels, self.channels // 2, 1)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """Half of all channels (batch, frames, (channels + 32 layers) / 2)."""
+        """(batch, frames, (channels + 32 layers) / 2)."""
         batch, frames, channels = x.shape
         # One buffer instead of a concatenation per layer.
         grown = x.new_empty(batch, frames, self.channels)
@@ -154,16 +154,16 @@ class DenseBlock(nn.Module):  # type: ignore[misc]
 
 
 def pointwise(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """`conv`, of width 1, on (batch, frames, channels).
+    """`conv`, of kernel size 1, on (batch, frames, channels).
 
-    As a matrix product it is twice as fast in bfloat16: convolutions rearrange weights and input
-    with every call.
+    A matrix product is twice as fast in bfloat16: convolutions rearrange weights and input in every
+    call.
     """
     return functional.linear(x, conv.weight[..., 0], conv.bias)
 
 
-class Trunk(nn.Module):  # type: ignore[misc]
-    """Filter banks (batch, frames, 80) to what statistics are taken of."""
+class Trunk(nn.Module):
+    """Filter banks (batch, frames, 80) to the features before pooling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Trunk(nn.Module):  # type: ignore[misc]
 
     def forward(self, features: Tensor, layout: Layout) -> Tensor:
         """(batch, frames / 2, 512), not negative."""
-        x = self.head(features.transpose(1, 2), layout.frames)
+        x: Tensor = self.head(features.transpose(1, 2), layout.frames)
         x = self.tdnn(x).relu_().transpose(1, 2)
         for block in self.blocks:
             x = block(x, layout)
@@ -186,9 +186,9 @@ class Trunk(nn.Module):  # type: ignore[misc]
 
 
 class CAMPPlus(Model):  # type: ignore[misc]
-    """One vector per speaker and chunk; the cosine tells speakers apart.
+    """One embedding per speaker and chunk; the cosine tells speakers apart.
 
-    `model.trunk.to(torch.bfloat16)` takes a third to a half off the time where the hardware knows
+    `model.trunk.to(torch.bfloat16)` saves a third to a half of the time if the hardware has
     bfloat16; filter banks and statistics stay in float32.
     """
 
@@ -203,11 +203,11 @@ class CAMPPlus(Model):  # type: ignore[misc]
 
     @property
     def dimension(self) -> int:
-        """How many numbers a vector has."""
+        """The length of an embedding."""
         return DIMENSION
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
-        """A vector for each row of `weights`, or for each waveform when there are none.
+        """An embedding for each row of `weights`, or for each waveform without `weights`.
 
         Args:
             waveforms: (batch, 1, samples), in [-1, 1].
@@ -215,11 +215,11 @@ class CAMPPlus(Model):  # type: ignore[misc]
                 own frames are those above one half.
 
         Returns:
-            (batch, 192) or (batch, speakers, 192); NaN, which pyannote leaves out, for whoever
-            speaks less than 55 ms.
+            (batch, 192) or (batch, speakers, 192); NaN, which pyannote leaves out, for a speaker
+            with less than 55 ms of speech.
 
         Raises:
-            ValueError: the waveforms themselves are shorter than that.
+            ValueError: the waveforms are shorter than 55 ms.
         """
         features = self.filter_banks(waveforms[:, 0])
         if features.shape[1] < MIN_FRAMES:
@@ -228,47 +228,46 @@ class CAMPPlus(Model):  # type: ignore[misc]
             weights = features.new_ones(features.shape[:2])
         rows = weights if weights.ndim == 3 else weights[:, None]
         rows = functional.interpolate(rows.float(), size=features.shape[1], mode="nearest") > 0.5
-        owned = [
-            frames[own] for frames, speakers in zip(features, rows, strict=True) for own in speakers
-        ]
-        return self.embed(owned).reshape(*weights.shape[:-1], DIMENSION)
+        cut = [frames[mask] for frames, masks in zip(features, rows, strict=True) for mask in masks]
+        return self.embed(cut).reshape(*weights.shape[:-1], DIMENSION)
 
-    def quicken(self, dtype: torch.dtype) -> None:
-        """From now on pack speakers, and compute the trunk in `dtype`."""
+    def optimize(self, dtype: torch.dtype) -> None:
+        """From now on, pack speakers and compute the trunk in `dtype`."""
         self.packs = True
         self.trunk.to(dtype)
 
     def embed(self, speakers: list[Tensor]) -> Tensor:
-        """The vectors (speakers, 192) of each speaker's filter banks (frames, 80)."""
+        """Embeddings (speakers, 192) of each speaker's filter banks (frames, 80)."""
         vectors = speakers[0].new_full((len(speakers), DIMENSION), torch.nan)
-        heard = [number for number, frames in enumerate(speakers) if len(frames) >= MIN_FRAMES]
-        centred = [speakers[number] - speakers[number].mean(dim=0) for number in heard]
+        embeddable = [number for number, frames in enumerate(speakers) if len(frames) >= MIN_FRAMES]
+        centred = [speakers[number] - speakers[number].mean(dim=0) for number in embeddable]
         if self.packs:
-            whole = pack_speakers([len(frames) for frames in centred])
-            for packs in _batches(whole, alone=vectors.device.type == "cpu"):
-                for who, hidden in self._hidden(packs, centred):
-                    vectors[heard[who]] = self._pool(hidden)
+            packs = pack_speakers([len(frames) for frames in centred])
+            for batch in _batches(packs, one_by_one=vectors.device.type == "cpu"):
+                for speaker, hidden in self._hidden(batch, centred):
+                    vectors[embeddable[speaker]] = self._pool(hidden)
         else:
-            for number, frames in zip(heard, centred, strict=True):
+            for number, frames in zip(embeddable, centred, strict=True):
                 ((_, hidden),) = self._hidden([pack_alone(len(frames))], [frames])
                 vectors[number] = self._pool(hidden)
         return vectors
 
     def _hidden(self, packs: list[Pack], speakers: list[Tensor]) -> Iterator[tuple[int, Tensor]]:
-        """What the trunk makes of each speaker in `packs`, all of the same length."""
+        """The trunk's features of each speaker in `packs`, which are all of the same length."""
         weight = self.trunk.tdnn.weight
         filled = torch.stack([pack.fill(speakers) for pack in packs]).to(weight.dtype)
         for pack, hidden in zip(packs, self.trunk(filled, lay_out(packs, weight)), strict=True):
-            for who, first, length in pack.rows:
-                yield who, hidden[first : first + length].float()
+            for speaker, first, length in pack.rows:
+                yield speaker, hidden[first : first + length].float()
 
     def _pool(self, hidden: Tensor) -> Tensor:
-        return self.dense(torch.cat((hidden.mean(dim=0), hidden.std(dim=0))))
+        embedding: Tensor = self.dense(torch.cat((hidden.mean(dim=0), hidden.std(dim=0))))
+        return embedding
 
 
-def _batches(packs: list[Pack], *, alone: bool) -> list[list[Pack]]:
-    """Packs of the same length together, unless each is to be `alone`."""
-    if alone:  # what fits a processor's caches is quicker
+def _batches(packs: list[Pack], *, one_by_one: bool) -> list[list[Pack]]:
+    """Batches of packs of the same length, or of one pack each."""
+    if one_by_one:  # on a CPU a batch that fits the caches is faster
         return [[pack] for pack in packs]
     lengths = sorted({pack.frames for pack in packs})
     return [[pack for pack in packs if pack.frames == length] for length in lengths]

@@ -1,4 +1,4 @@
-"""How sure it is who said a segment, from the turns it was assigned by."""
+"""Confidence in the speaker of a segment, from the turns that overlap it."""
 
 from __future__ import annotations
 
@@ -9,45 +9,50 @@ from asr_diarization.merging import TurnIndex
 from asr_diarization.transcript import Segment, Span, Turn
 
 MIN_OVERLAP_SECONDS = 0.1
-"""Two turns that share less only touch."""
+"""Speech of two people counts as overlapping from this length on."""
 
 
 def with_confidence(
-    segments: Iterable[Segment], turns: Iterable[Turn], *, apart: bool = False
+    segments: Iterable[Segment], turns: Iterable[Turn], *, separate_channels: bool = False
 ) -> tuple[Segment, ...]:
-    """`segments` with `confidence`, and `overlap` where somebody else talks as well.
+    """`segments` with `confidence`, and with `overlap` where other people talk as well.
 
-    `turns` are the regular ones: they may overlap. With speakers `apart`, each on a channel, that
-    takes nothing from the confidence. Segments of nobody stay as they are.
+    Args:
+        segments: those without a speaker stay as they are.
+        turns: the regular ones, which may overlap.
+        separate_channels: each speaker has a channel, so that overlap does not reduce confidence.
     """
     index = TurnIndex(turns)
     return tuple(
-        segment if segment.speaker is None else _judged(segment, index, apart=apart)
+        segment
+        if segment.speaker is None
+        else _rate(segment, index, separate_channels=separate_channels)
         for segment in segments
     )
 
 
-def _judged(segment: Segment, index: TurnIndex, *, apart: bool) -> Segment:
+def _rate(segment: Segment, index: TurnIndex, *, separate_channels: bool) -> Segment:
+    """`segment` with `confidence` and `overlap`: sums over its words, or itself if it has none."""
     spans: Sequence[Span] = segment.words or (segment,)
-    total = alone = shared = 0.0
+    total = confident = overlapping = 0.0
     for span in spans:
         turns = index.around(span)
         own = _covered(span, (t for t in turns if t.speaker == segment.speaker))
         others = _covered(span, (t for t in turns if t.speaker != segment.speaker))
-        both = max(0.0, own + others - _covered(span, turns))
+        shared = max(0.0, own + others - _covered(span, turns))
         total += span.end - span.start
-        alone += own if apart else own - both
-        shared += both
-    confidence = alone / total if total > 0 else None
-    return replace(segment, confidence=confidence, overlap=shared >= MIN_OVERLAP_SECONDS)
+        confident += own if separate_channels else own - shared
+        overlapping += shared
+    confidence = confident / total if total > 0 else None
+    return replace(segment, confidence=confidence, overlap=overlapping >= MIN_OVERLAP_SECONDS)
 
 
 def _covered(span: Span, turns: Iterable[Turn]) -> float:
-    """Seconds of `span` in which any of the turns is; they are sorted by start."""
+    """Seconds of `span` that at least one of the turns covers; turns are sorted by start."""
     seconds, reached = 0.0, span.start
     for turn in turns:
-        first, last = max(reached, turn.start), min(span.end, turn.end)
-        if last > first:
-            seconds += last - first
-            reached = last
+        start, end = max(reached, turn.start), min(span.end, turn.end)
+        if end > start:
+            seconds += end - start
+            reached = end
     return seconds

@@ -1,12 +1,15 @@
 """Adapter: a pyannote speaker-diarization pipeline, version 3.4 or 4, to turns.
 
-The steps are pyannote's own (`SpeakerDiarization.apply`), taken one by one, so that both versions
-give regular and exclusive turns and speaker vectors, and so that steps can be done better:
-neighbouring chunks share filters (`pyannet`) and speaker vectors (`embeddings`); the vectors of all
-local speakers of a chunk come from one call (pyannote embeds the chunk once per speaker, silent
-ones included); clustering looks at a bounded number of chunks, so that it is not quadratic in the
-recording. The turns are the same until the second look; tests/real/test_engines.py compares them,
-docs/performance.md says what each is worth.
+The steps are those of pyannote (`SpeakerDiarization.apply`), called one by one. Thus both versions
+give regular turns, exclusive turns and speaker embeddings, and single steps are replaced:
+
+- Neighbouring chunks share filters (`pyannet`) and embeddings (`embeddings`).
+- The embeddings of all local speakers of a chunk come from one call; pyannote embeds the chunk once
+  per speaker, even for silent ones.
+- Clustering compares a bounded number of chunks, so its time is not quadratic in the recording.
+
+The turns are those of pyannote until they are reassigned: tests/real/test_engines.py compares them.
+docs/performance.md says how much time each step saves.
 """
 
 from __future__ import annotations
@@ -23,10 +26,15 @@ from numpy.typing import NDArray
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from asr_diarization.config import InferenceConfig
 from asr_diarization.devices import fit_batch
-from asr_diarization.diarization.clustering import cluster, respect_given_numbers
-from asr_diarization.diarization.embeddings import LocalSpeakers, borrow, doubtful, find_lenders
-from asr_diarization.diarization.pyannote_pipeline import load_pyannote, quicken
-from asr_diarization.diarization.reassignment import look_again
+from asr_diarization.diarization.clustering import cluster, keep_given_number
+from asr_diarization.diarization.embeddings import (
+    LocalSpeakers,
+    interpolate,
+    match_speakers,
+    uncertain,
+)
+from asr_diarization.diarization.pyannote_pipeline import load_pyannote, optimize
+from asr_diarization.diarization.reassignment import reassign_turns
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.protocols import OnProgress, Progress, ignore_progress
 from asr_diarization.transcript import Diarization, Turn
@@ -58,8 +66,8 @@ class PyannoteDiarizer:
             )
         self._device = device
         self._pipeline.to(device)
-        respect_given_numbers(self._pipeline.clustering)
-        quicken(self._pipeline, device)
+        keep_given_number(self._pipeline.clustering)
+        optimize(self._pipeline, device)
 
     def diarize(
         self,
@@ -67,40 +75,39 @@ class PyannoteDiarizer:
         parameters: InferenceConfig,
         on_progress: OnProgress = ignore_progress,
     ) -> Diarization:
-        """Who speaks when, after a second look at each turn; empty when nobody does."""
-        with self._own_stream():
-            found = self.first_look(waveform, parameters, on_progress)
-            ended = partial(on_progress, Progress("diarize", 1.0, 1.0))
-            looked = look_again(found, waveform, self._voice, ended)
-        ended()
-        return looked
+        """Who speaks when, with turns reassigned; empty when nobody speaks."""
+        with self._separate_stream():
+            diarization = self.run_pyannote(waveform, parameters, on_progress)
+            report_done = partial(on_progress, Progress("diarize", 1.0, 1.0))
+            diarization = reassign_turns(diarization, waveform, self._embed, report_done)
+        report_done()
+        return diarization
 
-    def _own_stream(self) -> AbstractContextManager[Any]:
-        """On CUDA, work that need not wait for what the transcriber has queued."""
+    def _separate_stream(self) -> AbstractContextManager[object]:
+        """On CUDA, a stream of its own: its work does not wait for the transcriber's."""
         if self._device.type != "cuda":
             return nullcontext()
-        own: AbstractContextManager[Any] = torch.cuda.stream(torch.cuda.Stream(self._device))
-        return own
+        return torch.cuda.stream(torch.cuda.Stream(self._device))  # type: ignore[no-untyped-call]  # torch
 
-    def voice(self, waveform: Waveform) -> tuple[float, ...]:
-        """The vector of one speaker, like those of `Diarization.embeddings`."""
-        return tuple(float(value) for value in self._voice(waveform))
+    def embed(self, waveform: Waveform) -> tuple[float, ...]:
+        """The embedding of one speaker, comparable with those of `Diarization.embeddings`."""
+        return tuple(float(value) for value in self._embed(waveform))
 
     @torch.inference_mode()
-    def _voice(self, waveform: Waveform) -> NDArray[np.float32]:
-        """The vector of a piece of sound, taken as one speaker's."""
-        sound = torch.from_numpy(waveform)[None, None]
-        vector: NDArray[np.float32] = np.asarray(self._pipeline._embedding(sound))[0]  # noqa: SLF001
+    def _embed(self, waveform: Waveform) -> NDArray[np.float32]:
+        """The embedding of a waveform, taken as one speaker's."""
+        batch = torch.from_numpy(waveform)[None, None]
+        vector: NDArray[np.float32] = np.asarray(self._pipeline._embedding(batch))[0]  # noqa: SLF001
         return vector
 
     @torch.inference_mode()
-    def first_look(
+    def run_pyannote(
         self,
         waveform: Waveform,
         parameters: InferenceConfig,
         on_progress: OnProgress = ignore_progress,
     ) -> Diarization:
-        """What pyannote itself says: the same turns, faster."""
+        """The turns and embeddings that pyannote finds, before reassignment."""
         if len(waveform) < MIN_SAMPLES:
             return Diarization()
         pipeline = self._pipeline
@@ -109,16 +116,16 @@ class PyannoteDiarizer:
             "sample_rate": SAMPLE_RATE,
             "uri": "-",
         }
-        segmentations = fit_batch(partial(self._segmented, file, on_progress), SEGMENTATION_BATCH)
-        binary = _binarized(pipeline, segmentations)
+        segmentations = fit_batch(partial(self._segment, file, on_progress), SEGMENTATION_BATCH)
+        binary = _binarize(pipeline, segmentations)
         frames = pipeline._segmentation.model.receptive_field  # noqa: SLF001  no public name
         count = pipeline.speaker_count(binary, frames, warm_up=(0.0, 0.0))
         if np.nanmax(count.data) == 0:
             return Diarization()
-        clusters, centroids = self._clustered(waveform, binary, parameters, on_progress)
-        _, most = parameters.speaker_bounds
+        clusters, centroids = self._embed_and_cluster(waveform, binary, parameters, on_progress)
+        _, max_speakers = parameters.speaker_bounds
         clusters[binary.data.sum(axis=1) == 0] = -2  # pyannote's mark for "nobody"
-        count.data = np.minimum(count.data, most).astype(np.int8)
+        count.data = np.minimum(count.data, max_speakers).astype(np.int8)
         regular = _annotation(pipeline, segmentations, clusters, count)
         names = dict(zip(regular.labels(), pipeline.classes(), strict=False))
         count.data = np.minimum(count.data, 1).astype(np.int8)
@@ -127,19 +134,19 @@ class PyannoteDiarizer:
             _turns(regular, names), _turns(exclusive, names), _vectors(centroids, names)
         )
 
-    def _segmented(self, file: Mapping[str, Any], on_progress: OnProgress, batch: int) -> Any:
-        """How likely each local speaker speaks in each frame of every chunk."""
+    def _segment(self, file: Mapping[str, Any], on_progress: OnProgress, batch: int) -> Any:
+        """The probability of each local speaker in each frame of every chunk."""
         self._pipeline.segmentation_batch_size = batch
         return self._pipeline.get_segmentations(file, hook=_segmentation_hook(on_progress))
 
-    def _clustered(
+    def _embed_and_cluster(
         self,
         waveform: Waveform,
         binary: Any,
         parameters: InferenceConfig,
         on_progress: OnProgress,
     ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """Which global speaker each local one is: (chunks, speakers), and their centroids."""
+        """The global speaker of each local one, (chunks, speakers), and the speakers' centroids."""
         pipeline = self._pipeline
         speakers = LocalSpeakers(pipeline, waveform, binary)
         missing = speakers.active
@@ -151,16 +158,17 @@ class PyannoteDiarizer:
             embedded = min(chunks, embedded + number)
             on_progress(Progress("diarize", 0.5 + 0.5 * embedded / chunks, 1.0))
 
-        is_open = parameters.num_speakers is None and parameters.min_speakers is None
-        # What borrowing was measured with; a given number may cut finer, where last digits decide.
-        if is_open and pipeline.klustering == "AgglomerativeClustering":
+        # Interpolation was measured without a given number, which may cut finer, so that last
+        # digits decide, and with this clustering only.
+        has_number = parameters.num_speakers is not None or parameters.min_speakers is not None
+        if not has_number and pipeline.klustering == "AgglomerativeClustering":
             frame = pipeline._segmentation.model.receptive_field.step  # noqa: SLF001
-            lenders = find_lenders(speakers.speech, binary.sliding_window.step / frame)
-            borrowed = lenders.max(axis=2) >= 0
-            speakers.embed(missing & ~borrowed, on_chunks)
-            borrow(speakers.vectors, lenders)
+            matches = match_speakers(speakers.speech, binary.sliding_window.step / frame)
+            interpolated = matches.max(axis=2) >= 0
+            speakers.embed(missing & ~interpolated, on_chunks)
+            interpolate(speakers.vectors, matches)
             clusters, centroids = cluster(pipeline, speakers.vectors, binary, parameters)
-            missing = borrowed & doubtful(speakers.vectors, centroids)
+            missing = interpolated & uncertain(speakers.vectors, centroids)
             if not missing.any():
                 return clusters, centroids
         speakers.embed(missing, on_chunks)
@@ -168,7 +176,7 @@ class PyannoteDiarizer:
 
 
 def _segmentation_hook(on_progress: OnProgress) -> Callable[..., None]:
-    """A hook for pyannote, telling of the first half of the work."""
+    """A hook for pyannote that reports the first half of the work."""
 
     def hook(_: str, __: Any, total: int = 1, completed: int = 1) -> None:
         on_progress(Progress("diarize", 0.5 * min(1.0, completed / max(1, total)), 1.0))
@@ -176,7 +184,7 @@ def _segmentation_hook(on_progress: OnProgress) -> Callable[..., None]:
     return hook
 
 
-def _binarized(pipeline: Any, segmentations: Any) -> Any:
+def _binarize(pipeline: Any, segmentations: Any) -> Any:
     from pyannote.audio.utils.signal import binarize
 
     if pipeline._segmentation.model.specifications.powerset:  # noqa: SLF001
@@ -204,7 +212,7 @@ def _turns(annotation: Any, names: dict[int, str]) -> tuple[Turn, ...]:
 def _vectors(
     centroids: NDArray[np.float32] | None, names: dict[int, str]
 ) -> dict[str, tuple[float, ...]]:
-    """Each speaker's centroid; speakers without one, or too little heard for one, are left out."""
+    """The centroid of each speaker that has one."""
     if centroids is None:
         return {}
     return {

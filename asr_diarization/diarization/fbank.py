@@ -1,7 +1,7 @@
 """Kaldi's log-mel filter banks, for a whole batch at once.
 
-Equal to `torchaudio.compliance.kaldi.fbank(num_mel_bins=80, window_type="povey", dither=0)`, which
-takes one waveform at a time; the speaker embedding was trained on these.
+They equal `torchaudio.compliance.kaldi.fbank(num_mel_bins=80, window_type="povey", dither=0)`,
+which takes one waveform at a time. The speaker embedding was trained on them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,10 @@ MEL_BINS = 80
 LOWEST_HZ = 20.0
 PRE_EMPHASIS = 0.97
 INT16 = 1 << 15
-"""Kaldi reads samples as the integers of a file, not as -1 to 1."""
+"""Kaldi takes samples as 16-bit integers, not in -1 to 1."""
 
 
-def frame_count(samples: int) -> int:
-    """How many whole frames fit into `samples`; 0 when not even one does."""
-    return max(0, 1 + (samples - FRAME_SAMPLES) // SHIFT_SAMPLES)
-
-
-class FilterBanks(torch.nn.Module):  # type: ignore[misc]
+class FilterBanks(torch.nn.Module):
     """Waveforms in [-1, 1] at 16 kHz to log-mel energies."""
 
     window: Tensor
@@ -36,7 +31,7 @@ class FilterBanks(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        # Computable, hence not part of a checkpoint.
+        # Both are computed, so that no checkpoint needs to store them.
         hann = torch.hann_window(FRAME_SAMPLES, periodic=False)
         self.register_buffer("window", hann**0.85, persistent=False)
         self.register_buffer("mel", mel_filters(), persistent=False)
@@ -44,7 +39,7 @@ class FilterBanks(torch.nn.Module):  # type: ignore[misc]
     def forward(self, waveforms: Tensor) -> Tensor:
         """Log-mel energies (batch, frames, 80) of `waveforms` (batch, samples).
 
-        Frames that would reach over the end are left out.
+        Only whole frames are computed: 1 + (samples - 400) // 160.
         """
         frames = (waveforms * INT16).unfold(-1, FRAME_SAMPLES, SHIFT_SAMPLES)
         frames = frames - frames.mean(dim=-1, keepdim=True)
@@ -57,14 +52,14 @@ class FilterBanks(torch.nn.Module):  # type: ignore[misc]
 
 
 def mel_filters() -> Tensor:
-    """Triangles on the mel scale, (257, 80); what each FFT bin adds to each mel bin."""
+    """Triangular mel filters, (257, 80): the weight of each FFT bin in each mel bin."""
     bins = torch.arange(FFT_SAMPLES // 2) * (SAMPLE_RATE / FFT_SAMPLES)
     lowest, highest = _mel(torch.tensor([LOWEST_HZ, SAMPLE_RATE / 2])).tolist()
     edges = torch.linspace(lowest, highest, MEL_BINS + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     mel = _mel(bins)[:, None]
     triangles = torch.minimum((mel - left) / (centre - left), (right - mel) / (right - centre))
-    # Kaldi leaves the bin at half the sample rate out.
+    # Kaldi leaves out the bin at half the sample rate.
     return functional.pad(triangles.clamp_min(0.0), (0, 0, 0, 1))
 
 

@@ -13,21 +13,22 @@ import yaml  # type: ignore[import-untyped]
 
 from asr_diarization.devices import has_bfloat16
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.model_info.access import find_denial
 
 CHECKPOINT = "pytorch_model.bin"
-"""File of the weights in each part of a pipeline directory."""
+"""The file with the weights, in each folder of a pipeline directory."""
 
 
 def load_pyannote(source: str, token: str | None) -> Any:
-    """The pipeline that a hub id or a directory names, whichever version of pyannote is here.
+    """The pipeline of a hub id or a directory, with the version of pyannote that is installed.
 
     Raises:
-        ModelLoadError: it is not there, gated, or cannot be read.
+        ModelLoadError: the pipeline is not there, gated, or cannot be read.
     """
     from huggingface_hub import constants
 
-    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # nobody asked our users
-    # pyannote 3 has a cache of its own, read at import; the models a pipeline names go there, too.
+    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # our users did not agree to it
+    # pyannote 3 reads the path of its cache at import; models that a pipeline names go there, too.
     os.environ.setdefault("PYANNOTE_CACHE", constants.HF_HUB_CACHE)
     from pyannote.audio import Pipeline
 
@@ -40,24 +41,24 @@ def load_pyannote(source: str, token: str | None) -> Any:
                 return Pipeline.from_pretrained(config)
         name = "use_auth_token" if is_version_3 else "token"
         pipeline = Pipeline.from_pretrained(source, **{name: token})
-    except Exception as error:  # many libraries' errors, one sentence
+    except Exception as error:  # many libraries have a part in it
         raise ModelLoadError(_explain(source, error)) from error
     if pipeline is None:  # pyannote 3 prints and returns None for gated repositories
         raise ModelLoadError(_gated(source))
     return pipeline
 
 
-def quicken(pipeline: Any, device: torch.device) -> None:
-    """Make the networks we know faster, less exact only where a CPU has bfloat16."""
+def optimize(pipeline: Any, device: torch.device) -> None:
+    """Make the networks we know faster; they are less exact only if a CPU has bfloat16."""
     from asr_diarization.diarization.campplus import CAMPPlus
-    from asr_diarization.diarization.pyannet import quicken_pyannet
+    from asr_diarization.diarization.pyannet import optimize_pyannet
 
     on_cpu = device.type == "cpu"
     if on_cpu:
-        quicken_pyannet(pipeline._segmentation.model)  # noqa: SLF001  no public name
+        optimize_pyannet(pipeline._segmentation.model)  # noqa: SLF001  no public name
     embedding = getattr(pipeline._embedding, "model_", None)  # noqa: SLF001
     if isinstance(embedding, CAMPPlus):
-        embedding.quicken(torch.bfloat16 if on_cpu and has_bfloat16() else torch.float32)
+        embedding.optimize(torch.bfloat16 if on_cpu and has_bfloat16() else torch.float32)
 
 
 def _gated(source: str) -> str:
@@ -69,14 +70,20 @@ def _gated(source: str) -> str:
 
 
 def _explain(source: str, error: Exception) -> str:
-    text = str(error)
-    if any(mark in text.lower() for mark in ("gated", "401", "403")):
+    denial = find_denial(error)
+    if denial == "missing":
+        return (
+            f"{source}, or a model it names, is not on the hub, or is private and HF_TOKEN may not "
+            "read it: check the name (DIARIZATION_MODEL), or use a directory"
+        )
+    if denial is not None:
         return _gated(source)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("asr_diarization"):
         return (
             f"{source} was built by an older version of this project and names a class that has "
             "moved: run `make models` again (python -m asr_diarization models)"
         )
+    text = str(error)
     first_line = text.splitlines()[0] if text else type(error).__name__
     return f"cannot load the diarization pipeline {source}: {first_line} (DIARIZATION_MODEL)"
 

@@ -1,9 +1,8 @@
-"""A second look at turns: does each one sound like the speaker it was given to?
+"""Reassignment of turns: each one goes to the speaker whose embedding it clearly resembles.
 
-Diarization clusters 10 s chunks; near the ends of a recording few chunks cover a turn, and one that
-mixes two voices can give it to the wrong one. So every longer turn is embedded by itself, which
-costs a tenth of what the chunks did, and goes to another speaker if it clearly sounds like that one
-(docs/quality.md has the gain).
+Diarization clusters 10 s chunks. Few chunks cover a turn near the ends of a recording, and one that
+mixes two voices can give it to the wrong speaker. Therefore every longer turn is embedded by
+itself, which costs a tenth of embedding the chunks (docs/quality.md has the gain).
 """
 
 from __future__ import annotations
@@ -15,55 +14,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
+from asr_diarization.diarization.similarity import cosine_similarity
 from asr_diarization.transcript import Diarization, Turn
 
 MIN_SECONDS = 0.6
 """Shorter turns say too little about a voice."""
 MAX_SECONDS = 10.0
 """Of longer turns the beginning is enough."""
-MARGIN = 0.2
-"""By so much cosine similarity another speaker must fit better."""
+MIN_MARGIN = 0.2
+"""Another speaker must be more similar by more than this cosine."""
 
 Embed = Callable[[Waveform], NDArray[np.float32]]
-"""A voice as a vector of any length."""
+"""The embedding, (dimension,), of a waveform."""
 
 
-def look_again(
+def reassign_turns(
     diarization: Diarization,
     waveform: Waveform,
     embed: Embed,
     on_turn: Callable[[], None] = lambda: None,
 ) -> Diarization:
-    """`diarization` with turns moved to the speaker whose voice they clearly have.
+    """`diarization` with each turn given to the speaker it clearly resembles.
 
-    Exclusive turns are judged; a regular turn follows the exclusive one with the same times.
-    `on_turn` is called before each; what it raises stops the work.
+    Exclusive turns are compared; a regular turn follows the exclusive one with the same times.
+    `on_turn` is called before each; an exception it raises stops the work.
     """
     if len(diarization.embeddings) < 2:
         return diarization
-    moved: dict[Turn, Turn] = {}
+    reassigned: dict[Turn, Turn] = {}
     for turn in diarization.exclusive:
         on_turn()
         if turn.end - turn.start >= MIN_SECONDS:
-            first, last = turn.start, min(turn.end, turn.start + MAX_SECONDS)
-            voice = embed(waveform[round(first * SAMPLE_RATE) : round(last * SAMPLE_RATE)])
-            moved[turn] = replace(turn, speaker=_recognise(turn, voice, diarization.embeddings))
+            start, end = turn.start, min(turn.end, turn.start + MAX_SECONDS)
+            embedding = embed(waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
+            speaker = _best_speaker(turn.speaker, embedding, diarization.embeddings)
+            reassigned[turn] = replace(turn, speaker=speaker)
     return replace(
         diarization,
-        turns=tuple(moved.get(turn, turn) for turn in diarization.turns),
-        exclusive=tuple(moved.get(turn, turn) for turn in diarization.exclusive),
+        turns=tuple(reassigned.get(turn, turn) for turn in diarization.turns),
+        exclusive=tuple(reassigned.get(turn, turn) for turn in diarization.exclusive),
     )
 
 
-def _recognise(
-    turn: Turn, voice: NDArray[np.float32], known: Mapping[str, tuple[float, ...]]
+def _best_speaker(
+    current: str, embedding: NDArray[np.float32], speakers: Mapping[str, tuple[float, ...]]
 ) -> str:
-    """The speaker of `turn`: its own unless another's vector is closer by more than the margin."""
-    similarity = {name: _cosine(voice, np.asarray(vector)) for name, vector in known.items()}
+    """The most similar speaker if its margin over the `current` one is large enough."""
+    vectors = np.array(list(speakers.values()))
+    cosines = cosine_similarity(embedding.astype(np.float64), vectors).tolist()
+    similarity = dict(zip(speakers, cosines, strict=True))
     best = max(similarity, key=similarity.__getitem__)
-    own = similarity.get(turn.speaker, -1.0)
-    return best if similarity[best] > own + MARGIN else turn.speaker
-
-
-def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(a @ b / max(1e-9, float(np.linalg.norm(a) * np.linalg.norm(b))))
+    return best if similarity[best] > similarity.get(current, -1.0) + MIN_MARGIN else current

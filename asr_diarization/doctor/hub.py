@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asr_diarization.doctor.directories import CHECKPOINT, WEIGHTS, is_hub_id, read_pipeline
 from asr_diarization.doctor.findings import Finding, bad, good
+from asr_diarization.model_info.access import find_denial, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -62,7 +63,7 @@ class Hub:
         try:
             account = self._api.whoami()
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
-            if _status(error) == 401:
+            if status_of(error) == 401:
                 return self._refused()
             return self._no_answer("HF_TOKEN", error)
         token = (account.get("auth") or {}).get("accessToken") or {}
@@ -87,19 +88,18 @@ class Hub:
 
     def check_repository(self, repository: str, variable: str) -> Finding:
         """Whether the token may read the repository."""
-        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
         try:
             self._api.auth_check(repository)
-        except GatedRepoError:
-            return bad(repository, self._gated(repository, variable))
-        except RepositoryNotFoundError:
-            return bad(
-                repository,
-                f"{variable}: there is no repository {repository} on the hub, or it is private and "
-                "HF_TOKEN may not see it; check the name, or use a directory",
-            )
         except Exception as error:  # noqa: BLE001  two generations of HTTP clients
+            denial = find_denial(error)
+            if denial == "gated":
+                return bad(repository, self._gated(repository, variable))
+            if denial == "missing":
+                return bad(
+                    repository,
+                    f"{variable}: there is no repository {repository} on the hub, or it is private "
+                    "and HF_TOKEN may not see it; check the name, or use a directory",
+                )
             return self._no_answer(repository, error)
         return good(repository, "can be read")
 
@@ -147,7 +147,7 @@ class Hub:
         return f"{accept} with the account {self._token_name} belongs to"
 
     def _no_answer(self, subject: str, error: Exception) -> Finding:
-        status = _status(error)
+        status = status_of(error)
         self.is_down = status is None or status >= 500
         reason = f"status {status}" if status else type(error).__name__
         return bad(
@@ -220,8 +220,3 @@ def _weight_files(files: dict[str, int]) -> list[str]:
     tensors = [name for name in files if name.endswith(".safetensors") and "/" not in name]
     default = [name for name in tensors if "fp32" not in name]
     return default or tensors or [name for name in files if name.endswith(WEIGHT_KINDS)]
-
-
-def _status(error: Exception) -> int | None:
-    response = getattr(error, "response", None)
-    return getattr(response, "status_code", None)

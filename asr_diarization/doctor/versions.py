@@ -27,7 +27,7 @@ PYAV = "av==18.1.0"
 """The requirement of PyAV, as in the requirements files."""
 INSTALL = (
     "install the versions that were tested together: pip install -r requirements.txt in the "
-    "default container, -r requirements/current.txt elsewhere"
+    "default container, pip install . elsewhere"
 )
 
 

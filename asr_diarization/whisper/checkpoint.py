@@ -13,6 +13,7 @@ from torch import Tensor
 
 from asr_diarization.audio.decode import Waveform
 from asr_diarization.errors import ModelLoadError
+from asr_diarization.model_info.access import find_denial
 from asr_diarization.whisper.features import LogMel, frames_of
 from asr_diarization.whisper.model import Decoder, Dimensions, Encoder, Weights
 from asr_diarization.whisper.precision import Precision, choose_precision
@@ -127,7 +128,7 @@ def load_weights(source: str, device: torch.device, token: str | None = None) ->
 
 def _read_tensors(source: str, device: torch.device, token: str | None) -> Weights:
     """Tensors by their stored names."""
-    from accelerate.utils import load_state_dict  # type: ignore[import-untyped]  # has no types
+    from accelerate.utils import load_state_dict
     from transformers.utils.hub import get_checkpoint_shard_files
 
     if single := _find(source, SINGLE, token):
@@ -249,14 +250,13 @@ def _upper_half_heads(size: Dimensions) -> list[tuple[int, int]]:
 
 
 def _explain(source: str, error: Exception) -> str:
-    """One sentence about a model that did not load, with the way out."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, KeyError | AttributeError):
-        text = f"it lacks {text}"
-    low = str(error).lower()
-    if "gated" in low or "401" in low or "403" in low:
+    """One sentence about a model that did not load, and what to do."""
+    if find_denial(error) in ("gated", "denied"):
         return (
             f"{source} is gated or private: accept its terms at https://huggingface.co/{source} "
             "and set HF_TOKEN to a token that may read it"
         )
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, KeyError | AttributeError):
+        text = f"it lacks {text}"
     return f"cannot load {source}: {text} (a hub id like openai/whisper-base, or a directory?)"

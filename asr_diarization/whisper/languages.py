@@ -70,7 +70,7 @@ def split_by_language(
     merged = []
     for language, run in groupby(detected, key=itemgetter(0)):
         times = [part for _, part in run]
-        whole = window.part(times[0][0], times[-1][1])
+        whole = window.crop(times[0][0], times[-1][1])
         merged.append(replace(whole, language=language))
     return tuple(merged)
 

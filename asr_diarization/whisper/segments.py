@@ -52,7 +52,7 @@ def _word(
     window: Window, text: str, start: float, end: float, log_probabilities: Sequence[float]
 ) -> Word:
     start = window.to_recording(start)
-    start, end = window.to_speech(start, max(start, window.to_recording(end)))
+    start, end = window.crop_to_speech(start, max(start, window.to_recording(end)))
     probability = math.exp(sum(log_probabilities) / len(log_probabilities))
     return Word(text, start, end, min(1.0, probability))
 

@@ -176,7 +176,7 @@ def our_turns(models: Path, _: int) -> Engine:
     from asr_diarization.diarization.diarizer import PyannoteDiarizer
 
     diarizer = PyannoteDiarizer(str(models / "diarization"), torch.device("cpu"))
-    return lambda data: _turns(diarizer.first_look(_decode(data), InferenceConfig()).turns)
+    return lambda data: _turns(diarizer.run_pyannote(_decode(data), InferenceConfig()).turns)
 
 
 def seed_request(models: Path, _: int) -> Engine:

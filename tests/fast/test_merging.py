@@ -20,6 +20,7 @@ from asr_diarization.merging import (
     join_texts,
     nearest_speaker,
     overlap,
+    smooth_sentences,
     split_by_speaker,
 )
 from asr_diarization.transcript import Segment, Turn, Word
@@ -168,6 +169,87 @@ def test_a_word_in_a_gap_goes_to_the_nearest_turn_within_the_distance():
     (segment,) = assign_speakers([Segment(2, 2.5, "x", (Word(" x", 2, 2.5),))], turns, max_gap=0.5)
     assert segment.speaker is None
     assert nearest_speaker(Word(" x", 3, 3), turns, MAX_GAP_SECONDS) == "A"  # a tie: the earlier
+
+
+@pytest.mark.parametrize(("seconds", "speaker"), [(2.0, "A"), (2.0 + 1 / 64, None)])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_the_longest_gap_still_counts(seconds, speaker, is_before):
+    turn = Turn(8, 9, "A")
+    start = turn.start - seconds - 1 if is_before else turn.end + seconds
+    word = Word(" x", start, start + 1)
+    assert MAX_GAP_SECONDS == 2.0
+    assert nearest_speaker(word, [turn], MAX_GAP_SECONDS) == speaker
+    (segment,) = assign_speakers([Segment(start, start + 1, "x", (word,))], [turn])
+    assert segment.speaker == speaker
+
+
+def test_turns_of_equal_times_stay_in_their_order():
+    turns = [Turn(0, 4, "B"), Turn(0, 4, "A"), Turn(0, 3, "C")]
+    assert TurnIndex(turns[:2]).speaker(Word(" x", 1, 2), 2.0) == "B"
+    assert TurnIndex(turns[:2]).speaker(Word(" x", 5, 6), 2.0) == "B"
+    assert TurnIndex(turns).speaker(Word(" x", 1, 2), 2.0) == "C"  # it ends first
+
+
+def spoken(text, speakers):
+    """A segment of a second per word, each by the speaker of that letter (`-` is nobody)."""
+    words = tuple(
+        Word(f" {word}", i, i + 1, speaker=None if who == "-" else who)
+        for i, (word, who) in enumerate(zip(text.split(), speakers, strict=True))
+    )
+    return Segment(0, len(words), text, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said_by", "expected"),
+    [
+        ("I see that.", "ABA", "AAA"),  # exactly two thirds
+        ("I see that now.", "ABAB", "ABAB"),
+        ("I see that very well.", "ABAAB", "ABAAB"),
+        ("I see that very well now.", "ABAABA", "AAAAAA"),  # exactly two thirds
+        ("I see. You do not. Well, yes", "AABABAB", "AABBBAB"),
+        ("I see? You do! He does", "AABBAB", "AABBAB"),
+        ("I said 'no.' So did you", "ABAABB", "AAABBB"),
+        ("I see that.", "-B-", "-B-"),  # nobody takes no word
+        ("I see that.", "-BB", "BBB"),
+    ],
+)
+def test_a_sentence_goes_to_the_speaker_of_two_thirds_of_it(text, said_by, expected):
+    (segment,) = smooth_sentences([spoken(text, said_by)], 2 / 3)
+    assert "".join(word.speaker or "-" for word in segment.words) == expected
+    assert unnamed(segment.words) == unnamed(spoken(text, said_by).words)
+
+
+def test_a_sentence_ends_with_its_segment():
+    segments = [spoken("I see", "AB"), spoken("that now.", "AA")]
+    smoothed = smooth_sentences(segments, 2 / 3)
+    assert ["".join(w.speaker for w in segment.words) for segment in smoothed] == ["AB", "AA"]
+
+
+def test_grouped_segments_end_with_the_last_of_them_to_end():
+    said = [Segment(0, 5, "a", speaker="A"), Segment(1, 3, "b", speaker="A")]
+    assert group_by_speaker(said) == (Segment(0, 5, "a b", speaker="A"),)
+
+
+def test_the_default_share_is_two_thirds_and_more_than_1_changes_nothing():
+    three_of_five = assign_speakers(
+        [spoken("I see that very well.", "-----")], [Turn(0, 3, "A"), Turn(3, 5, "B")]
+    )
+    assert [s.speaker for s in three_of_five] == ["A", "B"]
+    turns = [Turn(0, 2, "A"), Turn(2, 3, "B")]
+    words = spoken("I see that.", "---")
+    assert [s.speaker for s in assign_speakers([words], turns)] == ["A"]
+    assert [s.speaker for s in assign_speakers([words], turns, min_share=0.67)] == ["A", "B"]
+    assert [s.speaker for s in assign_speakers([words], turns, min_share=1.01)] == ["A", "B"]
+
+
+def test_the_end_of_a_cut_segment_is_that_of_its_longest_word():
+    words = (
+        Word(" a", 0, 3, speaker="A"),
+        Word(" b", 1, 2, speaker="A"),
+        Word(" c", 3, 4, speaker="B"),
+    )
+    first, _ = split_by_speaker(Segment(0, 5, "a b c", words))
+    assert (first.start, first.end) == (0, 3)
 
 
 def test_a_word_of_no_length_belongs_to_the_turn_it_lies_in():

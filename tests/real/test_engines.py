@@ -177,7 +177,7 @@ def test_turns_of_a_phone_call_are_those_of_pyannote(diarizer, stock, call, seco
     waveform = call[: seconds * SAMPLE_RATE]
     file = {"waveform": torch.from_numpy(waveform)[None], "sample_rate": SAMPLE_RATE}
     expected = stock(file, **wishes)
-    found = diarizer.first_look(waveform, InferenceConfig(**wishes))
+    found = diarizer.run_pyannote(waveform, InferenceConfig(**wishes))
     assert rounded(found.turns) == turns_of(getattr(expected, "speaker_diarization", expected))
     if not VERSION_3:
         assert rounded(found.exclusive) == turns_of(expected.exclusive_speaker_diarization)
@@ -195,7 +195,7 @@ def test_a_number_that_is_too_large_hardly_cuts_a_voice_in_two(diarizer, stock, 
         {"waveform": torch.from_numpy(call)[None], "sample_rate": SAMPLE_RATE}, num_speakers=4
     )
     found = Annotation()
-    for turn in diarizer.first_look(call, InferenceConfig(num_speakers=4)).turns:
+    for turn in diarizer.run_pyannote(call, InferenceConfig(num_speakers=4)).turns:
         found[Segment(turn.start, turn.end)] = turn.speaker
     whole = Timeline([Segment(0.0, len(call) / SAMPLE_RATE)])
     error = DiarizationErrorRate(collar=0.0)

@@ -68,7 +68,7 @@ class ScriptedTranscriber:
 
 
 class ScriptedDiarizer:
-    """Finds the turns of its script; a voice is its waveform's mean, as an angle."""
+    """Finds the turns of its script; an embedding is its waveform's mean, as an angle."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ScriptedDiarizer:
         on_progress(Progress("diarize", 1, 1))
         return Diarization(self.turns, self.exclusive, self.embeddings)
 
-    def voice(self, waveform):
+    def embed(self, waveform):
         angle = float(np.mean(waveform)) * np.pi
         return (float(np.cos(angle)), float(np.sin(angle)))
 

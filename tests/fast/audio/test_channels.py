@@ -7,7 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from asr_diarization.audio.channels import FRAME, is_call, mix, without_leaks
+from asr_diarization.audio.channels import (
+    FRAME,
+    MAX_LAG,
+    _levels,
+    is_call,
+    mix,
+    remove_crosstalk,
+)
 from asr_diarization.audio.decode import SAMPLE_RATE
 
 RNG = np.random.default_rng(0)
@@ -63,7 +70,7 @@ def test_anything_else_is_none(shape):
 
 
 def test_leaks_are_silenced_and_voices_kept():
-    left, right = without_leaks(np.stack(leaking(15, delay=60)))
+    left, right = remove_crosstalk(np.stack(leaking(15, delay=60)))
     alone = slice(21 * SAMPLE_RATE, 25 * SAMPLE_RATE)  # A talks, B does not
     assert np.abs(right[alone]).sum() < 0.15 * 10 ** (-15 / 20) * np.abs(A[alone]).sum()
     both = slice(13 * SAMPLE_RATE, 14 * SAMPLE_RATE)
@@ -75,12 +82,12 @@ def test_leaks_are_silenced_and_voices_kept():
 
 def test_a_quiet_voice_is_no_leak():
     quiet = 0.05 * B
-    _, kept = without_leaks(np.stack((talk([(0, SECONDS)]), quiet)))
+    _, kept = remove_crosstalk(np.stack((talk([(0, SECONDS)]), quiet)))
     assert (kept[np.abs(quiet) > 0] != 0).mean() > 0.9
 
 
 @pytest.mark.parametrize(
-    ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (without_leaks, (A,) * 8)]
+    ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (remove_crosstalk, (A,) * 8)]
 )
 def test_nothing_is_copied(function, voices):
     channels = tuple(np.array(voice, dtype=np.float32) for voice in voices)
@@ -96,3 +103,111 @@ def test_mixing():
     assert np.allclose(mix(np.stack((A, -A))), A)
     assert np.allclose(mix(np.stack((A, B, A))), (2 * A + B) / 3, atol=1e-6)
     assert np.allclose(mix(A[None]), A)
+
+
+# Boundaries: channels of frames whose levels are known
+
+
+def at_levels(*frames):
+    """Two channels of constant frames, each (decibels left, decibels right, how many)."""
+    decibels = np.concatenate([np.tile(frame[:2], (frame[2], 1)) for frame in frames])
+    return np.repeat(10 ** (decibels.T / 20), FRAME, axis=1).astype(np.float32)
+
+
+def test_levels_are_decibels_of_the_power():
+    channels = at_levels((0, -20, 1), (-6.02, -60, 1))
+    assert _levels(channels) == pytest.approx(np.array([[0, -6.02], [-20, -60]]), abs=0.01)
+    assert _levels(0 * channels) == pytest.approx(np.full((2, 2), -120), abs=0.01)
+
+
+def alternating(loud, quiet, frames=100):
+    """Both sides of a call that take equal turns."""
+    return at_levels((loud, quiet, frames // 2), (quiet, loud, frames // 2))
+
+
+@pytest.mark.parametrize(("difference", "expected"), [(11.9, False), (12.1, True)])
+def test_a_channel_dominates_by_12_db(difference, expected):
+    assert is_call(alternating(-20, -20 - difference)) == expected
+
+
+@pytest.mark.parametrize(("loudest", "expected"), [(-60.1, False), (-59.9, True)])
+def test_a_recording_below_60_db_is_silent(loudest, expected):
+    assert is_call(alternating(loudest, -90)) == expected
+
+
+@pytest.mark.parametrize(("below", "expected"), [(34.9, True), (35.1, False)])
+def test_so_is_what_is_35_db_below_the_loud_frames(below, expected):
+    loud = at_levels((-10, -10, 20))  # a tenth of the frames, dominated by nobody
+    talk = alternating(-10 - below, -80, 180)
+    assert is_call(np.concatenate((loud, talk), axis=1)) == expected
+
+
+def test_a_few_louder_frames_silence_nobody():
+    bang = at_levels((0, 0, 8))
+    assert is_call(np.concatenate((bang, alternating(-40, -80, 192)), axis=1))
+
+
+@pytest.mark.parametrize(("dominated", "expected"), [(80, False), (81, True)])
+def test_more_than_two_thirds_of_the_frames_are_dominated(dominated, expected):
+    both = (-20, -20, 120 - dominated)
+    channels = at_levels((-20, -50, 40), (-50, -20, dominated - 40), both)
+    assert is_call(channels) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "frames", "expected"),
+    [(30, 1000, False), (31, 1000, True), (20, 100, False), (21, 100, True)],
+    ids=["3 %", "more than 3 %", "one second", "more than one second"],
+)
+@pytest.mark.parametrize("left_is_rare", [True, False])
+def test_each_channel_has_frames_of_its_own(own, frames, expected, left_is_rare):
+    channels = at_levels((-20, -50, own), (-50, -20, frames - own))
+    assert is_call(channels if left_is_rare else channels[::-1]) == expected
+
+
+def tones(share):
+    """A tone, and a mix with another tone that correlates with it by that share."""
+    time = np.arange(10 * FRAME) / SAMPLE_RATE
+    tone, other = np.sin(2 * np.pi * 400 * time), np.sin(2 * np.pi * 1000 * time)
+    return tone, share * tone + np.sqrt(1 - share**2) * other
+
+
+@pytest.mark.parametrize(("share", "is_silenced"), [(0.48, False), (0.52, True)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_crosstalk_correlates_with_the_other_channel(share, is_silenced, sign):
+    tone, mixed = tones(share)
+    loud, quiet = remove_crosstalk(np.stack((tone, sign * 0.1 * mixed)).astype(np.float32))
+    assert np.array_equal(loud, tone.astype(np.float32))
+    assert quiet.any() != is_silenced
+
+
+@pytest.mark.parametrize(("difference", "is_silenced"), [(11.9, False), (12.1, True)])
+def test_crosstalk_is_12_db_quieter(difference, is_silenced):
+    tone, _ = tones(1)
+    quiet, _ = remove_crosstalk(
+        np.stack((10 ** (-difference / 20) * tone, tone)).astype(np.float32)
+    )
+    assert quiet.any() != is_silenced
+
+
+@pytest.mark.parametrize(("lag", "is_silenced"), [(MAX_LAG, True), (MAX_LAG + 1, False)])
+@pytest.mark.parametrize("is_early", [True, False])
+def test_crosstalk_is_up_to_10_ms_early_or_late(lag, is_silenced, is_early):
+    noise = np.random.default_rng(0).normal(0, 0.1, 20 * FRAME).astype(np.float32)
+    _, quiet = remove_crosstalk(np.stack((noise, 0.1 * np.roll(noise, -lag if is_early else lag))))
+    assert MAX_LAG == SAMPLE_RATE // 100
+    assert quiet[FRAME:-FRAME].any() != is_silenced
+
+
+def test_crosstalk_may_be_inverted():
+    noise = np.random.default_rng(0).normal(0, 0.1, 20 * FRAME).astype(np.float32)
+    _, quiet = remove_crosstalk(np.stack((noise, -0.1 * noise)))
+    assert not quiet.any()
+
+
+@pytest.mark.parametrize(("correlation", "is_inverted"), [(-0.48, False), (-0.52, True)])
+def test_opposite_phase_is_inverted(correlation, is_inverted):
+    tone, other = tones(correlation)
+    expected = (tone - other if is_inverted else tone + other) / 2
+    mixed = mix(np.stack((tone, other)).astype(np.float32))
+    assert np.allclose(mixed, expected, atol=1e-6)

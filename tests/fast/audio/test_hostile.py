@@ -242,7 +242,7 @@ def test_a_codec_that_is_not_listed_does_not_run(monkeypatch):
 
 
 def test_frames_of_absurd_size_are_refused_by_the_decoder(monkeypatch):
-    monkeypatch.setattr(containers, "_LARGEST_FRAME_SAMPLES", 100)
+    monkeypatch.setattr(containers, "_MAX_FRAME_SAMPLES", 100)
     with pytest.raises(InvalidAudioError, match="not one sample"):
         decode(GOOD)
 

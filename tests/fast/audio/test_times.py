@@ -14,7 +14,7 @@ import pytest
 from asr_diarization.audio.decode import (
     GAP_SECONDS,
     SAMPLE_RATE,
-    _Clock,
+    _GapFinder,
     decode_audio,
     decode_channels,
 )
@@ -109,9 +109,9 @@ def test_raw_streams_of_changing_rate_have_no_pauses():
 
 def missing(*times):
     """What is found missing before frames of a second at those times."""
-    clock = _Clock()
+    gaps = _GapFinder()
     frames = [SimpleNamespace(time=t, samples=8000, sample_rate=8000, metadata={}) for t in times]
-    return [clock.missing_before(frame) for frame in frames]
+    return [gaps.before(frame) for frame in frames]
 
 
 @pytest.mark.parametrize(

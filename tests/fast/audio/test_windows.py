@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from asr_diarization.audio.windows import (
     Stretch,
     Window,
     WindowRules,
+    _overlapping,
     cut_windows,
     find_speech,
 )
@@ -149,3 +151,126 @@ def test_samples_are_those_of_the_stretches():
     assert (window.start, window.end, window.duration) == (0.5, 2.25, 0.75)
     assert window.to_recording(0.25) == 0.75
     assert window.to_recording(0.6) == pytest.approx(2.1)
+
+
+# Boundaries
+
+
+def found(*probabilities, **changes):
+    """Speech in those steps, as (first step, step after the last), without padding."""
+    rules = replace(RULES, min_speech_seconds=0.0, padding_seconds=0.0, offset=0.25)
+    rules = replace(rules, **changes)
+    stretches = find_speech(np.array(probabilities, dtype=np.float32), 100.0, rules)
+    return [(steps(stretch.start), steps(stretch.end)) for stretch in stretches]
+
+
+def test_speech_starts_at_the_onset_and_ends_below_the_offset():
+    assert found(0, 0.5, 0.25, 0.25, 0) == [(1, 4)]
+    assert found(0, 0.499, 0.499, 0) == []
+    assert found(1, 0.249, 1) == [(0, 1), (2, 3)]
+    assert found(1, 0.3, 0.249, 0.3, 0) == [(0, 2)]  # between both, nothing starts
+    assert found(0, 1) == [(1, 2)]  # speech to the end
+
+
+@pytest.mark.parametrize(("shortest", "expected"), [(4, [(1, 5)]), (4.01, [])])
+def test_the_shortest_speech_is_no_click(shortest, expected):
+    assert found(0, 1, 1, 1, 1, 0, min_speech_seconds=shortest * STEP_SECONDS) == expected
+
+
+def test_padding_joins_speech_that_it_makes_touch_and_stays_inside():
+    two = [1] * 2 + [0] * 10 + [1] * 2
+    assert found(*two, padding_seconds=0.159) == [(0, 7), (7, 19)]
+    assert found(*two, padding_seconds=0.16) == [(0, 19)]  # half of the pause: they touch
+    rules = replace(RULES, min_speech_seconds=0.0, padding_seconds=1.0)
+    (stretch,) = find_speech(np.ones(5, dtype=np.float32), 0.15, rules)
+    assert (stretch.start, stretch.end) == (0.0, 0.15)
+
+
+@pytest.mark.parametrize(("probability", "end"), [(0.36, 0.94), (0.34, 0.62)])
+def test_the_rules_are_those_that_were_measured(probability, end):
+    probabilities = np.array([1] * 10 + [probability] * 10 + [0] * 40, dtype=np.float32)
+    (stretch,) = find_speech(probabilities, 100.0, RULES)
+    assert (stretch.start, stretch.end) == (0, pytest.approx(end))
+
+
+def windows_of(*stretches, limit=30.0, **changes):
+    """The stretches of each window of that speech."""
+    speech = [Stretch(*stretch) for stretch in stretches]
+    waveform = np.zeros(100 * SAMPLE_RATE, dtype=np.float32)
+    probabilities = np.zeros(3125, dtype=np.float32)
+    windows = cut_windows(waveform, speech, probabilities, limit, replace(RULES, **changes))
+    return [[(s.start, s.end) for s in window.stretches] for window in windows]
+
+
+def test_a_pause_is_kept_whole_up_to_its_longest():
+    assert RULES.max_pause_seconds == 1.0
+    assert windows_of((0, 2), (3, 4)) == [[(0, 4)]]
+    assert windows_of((0, 2), (3.5, 4)) == [[(0, 2.5), (3, 4)]]
+    assert windows_of((0, 2), (2.25, 4), (9, 10)) == [[(0, 4.5), (8.5, 10)]]
+
+
+def test_the_longest_window_has_exactly_the_length_allowed():
+    assert windows_of((0, 1), (2, 3), limit=3.0) == [[(0, 3)]]
+    assert windows_of((0, 1), (2, 3), limit=2.9) == [[(0, 1)], [(2, 3)]]
+    assert windows_of((0, 1), (9, 10), limit=3.0) == [[(0, 1.5), (8.5, 10)]]  # 1 s of the pause
+    assert windows_of((0, 3), limit=3.0) == [[(0, 3)]]
+    (first, second) = windows_of((0, 3.25), limit=3.0)
+    assert first[0][1] == second[0][0] < 3.0
+
+
+def test_fewest_windows_then_the_most_equal_ones():
+    phrases = [(0, 1), (1.5, 2.5), (3, 4), (4.5, 5.5)]
+    assert windows_of(*phrases, limit=4.0) == [[(0, 2.5)], [(3, 5.5)]]  # not three and one
+    assert windows_of(*phrases, limit=5.5) == [[(0, 5.5)]]
+
+
+WINDOW = Window(
+    np.zeros(10 * SAMPLE_RATE, dtype=np.float32),
+    (Stretch(1, 3), Stretch(5, 8)),
+    (Stretch(1.25, 2), Stretch(2.5, 3), Stretch(5.5, 7.5)),
+)
+
+
+def test_the_rest_of_a_window_is_what_comes_after():
+    assert WINDOW.rest(8) is None
+    assert WINDOW.rest(9) is None
+    assert WINDOW.rest(7.5).stretches == (Stretch(7.5, 8),)
+    assert WINDOW.rest(2).stretches == (Stretch(2, 3), Stretch(5, 8))
+    assert WINDOW.rest(3).stretches == (Stretch(5, 8),)
+
+
+def test_a_cropped_window_has_no_empty_stretch():
+    assert WINDOW.crop(0, 5).stretches == (Stretch(1, 3),)
+    assert WINDOW.crop(3, 6).stretches == (Stretch(5, 6),)
+    assert WINDOW.crop(2, 6).stretches == (Stretch(2, 3), Stretch(5, 6))
+    assert WINDOW.crop(2, 6).speech == WINDOW.speech
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((1, 2.25), (1.25, 2)),
+        ((1, 8), (5.5, 7.5)),  # the run with the largest overlap
+        ((1.5, 3), (1.5, 2)),  # on a tie the first
+        ((1.75, 3), (2.5, 3)),
+        ((6, 7), (6, 7)),
+        ((2, 2.5), (2, 2.5)),  # runs that touch share nothing
+        ((8, 9), (8, 9)),
+    ],
+)
+def test_times_move_to_the_speech_between_them(times, expected):
+    assert WINDOW.crop_to_speech(*times) == expected
+    assert replace(WINDOW, speech=()).crop_to_speech(*times) == times
+
+
+def test_times_of_the_recording_in_the_window():
+    times = [0, 0.5, 1, 2, 3, 4.5, 5, 6, 8, 9]
+    assert [WINDOW.to_window(time) for time in times] == [0, 0, 0, 1, 2, 2, 2, 3, 5, 5]
+    assert [WINDOW.to_recording(time) for time in (-1, 0, 2, 2.5, 5, 6)] == [1, 1, 3, 5.5, 8, 8]
+
+
+def test_runs_that_touch_do_not_overlap():
+    runs = [Stretch(0, 1), Stretch(2, 3), Stretch(4, 5)]
+    assert _overlapping(runs, 1, 4) == (Stretch(2, 3),)
+    assert _overlapping(runs, 0.5, 4.5) == tuple(runs)
+    assert _overlapping(runs, 1, 2) == ()

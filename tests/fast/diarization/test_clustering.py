@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from asr_diarization.diarization.clustering import (
-    FINEST,
-    GivenNumber,
-    largest_voices,
-    respect_given_numbers,
+    MIN_THRESHOLD_SHARE,
+    GivenNumberClustering,
+    _nearest,
+    keep_given_number,
+    largest_clusters,
 )
 
 THRESHOLD = 0.8
@@ -45,26 +46,33 @@ class Agglomerative:
 
 def test_a_voice_that_is_hardly_heard_is_a_speaker_when_the_number_says_so():
     heard = voices((0, 20), (90, 20), (180, 2))
-    assert sizes(largest_voices(heard, 3, THRESHOLD)) == [20, 20, 2]
+    assert sizes(largest_clusters(heard, 3, THRESHOLD)) == [20, 20, 2]
 
 
 def test_voices_beyond_the_number_join_the_nearest():
     heard = voices((0, 20), (90, 20), (150, 2))
-    labels = largest_voices(heard, 2, THRESHOLD)
+    labels = largest_clusters(heard, 2, THRESHOLD)
     assert sizes(labels) == [22, 20]
     assert labels[-1] == labels[20]
 
 
+def test_the_largest_voices_are_kept():
+    heard = voices((0, 20), (100, 4), (180, 10))
+    labels = largest_clusters(heard, 2, THRESHOLD)
+    assert sizes(labels) == [20, 14]
+    assert labels[20] == labels[-1]
+
+
 def test_one_voice_is_not_cut_in_two():
-    assert sizes(largest_voices(voices((0, 40)), 2, THRESHOLD)) == [40]
+    assert sizes(largest_clusters(voices((0, 40)), 2, THRESHOLD)) == [40]
 
 
-@pytest.mark.parametrize(("distance", "found"), [(0.9 * THRESHOLD, 2), (0.6 * THRESHOLD, 1)])
+@pytest.mark.parametrize(("distance", "found"), [(0.82 * THRESHOLD, 2), (0.78 * THRESHOLD, 1)])
 def test_similar_voices_are_told_apart_within_reason(distance, found):
     heard = voices((0, 10), (degrees_apart(distance), 10), spread=0.001)
-    assert FINEST == 0.8
-    assert len(sizes(largest_voices(heard, 2, THRESHOLD))) == found
-    assert len(sizes(largest_voices(heard, 1, THRESHOLD))) == 1
+    assert MIN_THRESHOLD_SHARE == 0.8
+    assert len(sizes(largest_clusters(heard, 2, THRESHOLD))) == found
+    assert len(sizes(largest_clusters(heard, 1, THRESHOLD))) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_similar_voices_are_told_apart_within_reason(distance, found):
 )
 def test_a_number_that_was_found_anyway_changes_nothing(wishes):
     heard = voices((0, 3), (10, 3))
-    found = GivenNumber(Agglomerative(2))(heard, **wishes)
+    found = GivenNumberClustering(Agglomerative(2))(heard, **wishes)
     assert found.tolist() == [0, 1] * 3
 
 
@@ -93,13 +101,13 @@ def test_bounds_are_met(wishes, number):
     heard = voices((0, 9), (90, 8), (180, 7), (270, 6))
     clustering = Agglomerative(3)
     before = heard.copy()
-    assert len(sizes(GivenNumber(clustering)(heard, **wishes))) == number
+    assert len(sizes(GivenNumberClustering(clustering)(heard, **wishes))) == number
     assert (heard == before).all()
     assert clustering.asked == [{"min_clusters": 1, "max_clusters": 30}]
 
 
 def test_one_vector_is_one_voice():
-    assert GivenNumber(Agglomerative(1))(voices((0, 1)), 2, 2, 2).tolist() == [0]
+    assert GivenNumberClustering(Agglomerative(1))(voices((0, 1)), 2, 2, 2).tolist() == [0]
 
 
 @pytest.mark.parametrize("change", [{"method": "average"}, {"metric": "euclidean"}])
@@ -111,6 +119,14 @@ def test_other_ways_of_clustering_stay_as_they_are(change):
     for name, value in change.items():
         setattr(other, name, value)
     for clustering in (known, other, Agglomerative(2)):
-        respect_given_numbers(clustering)
-    assert isinstance(known.cluster, GivenNumber)
-    assert not isinstance(other.cluster, GivenNumber)
+        keep_given_number(clustering)
+    assert isinstance(known.cluster, GivenNumberClustering)
+    assert not isinstance(other.cluster, GivenNumberClustering)
+
+
+def test_the_nearest_centroid_is_the_most_similar_whatever_its_length():
+    centroids = np.array([[10, 0], [0, 0.1]], dtype=np.float32)
+    embeddings = np.array([[[1, 0.9], [0.9, 1]], [[np.nan, np.nan], [0, 5]]], dtype=np.float32)
+    nearest = _nearest(embeddings, centroids)
+    assert nearest.tolist() == [[0, 1], [0, 1]]
+    assert nearest.dtype == np.int8

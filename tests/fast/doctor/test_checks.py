@@ -136,10 +136,9 @@ def test_ffmpeg_without_a_decoder(monkeypatch):
     assert "cannot decode opus" in check_ffmpeg().text
 
 
-@pytest.mark.parametrize("folder", ["", "requirements/", "docker/"])
-def test_messages_name_the_required_version_of_pyav(monkeypatch, folder):
-    name = "current.txt" if folder == "requirements/" else "requirements.txt"
-    lines = (REPO / folder / name).read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["requirements.txt", "docker/constraints.txt"])
+def test_messages_name_the_required_version_of_pyav(monkeypatch, name):
+    lines = (REPO / name).read_text(encoding="utf-8").splitlines()
     assert versions.PYAV in lines
     monkeypatch.setitem(sys.modules, "av", None)
     assert f"pip install --force-reinstall {versions.PYAV}" in check_ffmpeg().text

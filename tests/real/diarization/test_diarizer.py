@@ -1,4 +1,4 @@
-"""What makes diarization quick changes nothing: shared filters, borrowed vectors, other models."""
+"""What makes diarization fast changes nothing: shared filters, interpolation, other models."""
 
 from functools import partial
 
@@ -16,11 +16,11 @@ from asr_diarization.diarization.embeddings import (
     MIN_SUPPORT,
     LocalSpeakers,
     _embed,
-    borrow,
-    doubtful,
-    find_lenders,
+    interpolate,
+    match_speakers,
+    uncertain,
 )
-from asr_diarization.diarization.pyannet import quicken_pyannet
+from asr_diarization.diarization.pyannet import optimize_pyannet
 
 A, B = VOICES = np.eye(2, dtype=np.float32)
 
@@ -47,7 +47,7 @@ def seconds_of_difference(*both):
 def test_shared_filters_change_nothing(models_dir, dialogue, seconds):
     path = models_dir / "diarization" / "segmentation" / "pytorch_model.bin"
     plain, quick = (Model.from_pretrained(str(path)).eval() for _ in range(2))
-    quicken_pyannet(quick)
+    optimize_pyannet(quick)
     sound = torch.from_numpy(dialogue[: seconds * SAMPLE_RATE])
     chunks = sound.unfold(0, 10 * SAMPLE_RATE, SAMPLE_RATE)[:, None]
     with torch.inference_mode():
@@ -56,7 +56,7 @@ def test_shared_filters_change_nothing(models_dir, dialogue, seconds):
         assert torch.allclose(quick(chunks.contiguous()), expected, atol=1e-3)
 
 
-def test_borrowed_vectors_leave_the_turns_as_they_were(models_dir, dialogue, monkeypatch):
+def test_interpolated_embeddings_leave_the_turns_as_they_were(models_dir, dialogue, monkeypatch):
     diarizer = PyannoteDiarizer(str(models_dir / "diarization"), torch.device("cpu"))
     embedded = []
     embed = LocalSpeakers.embed
@@ -66,11 +66,11 @@ def test_borrowed_vectors_leave_the_turns_as_they_were(models_dir, dialogue, mon
         embed(speakers, wanted, on_chunks)
 
     monkeypatch.setattr(LocalSpeakers, "embed", counting)
-    found = diarizer.first_look(dialogue, InferenceConfig())
+    found = diarizer.run_pyannote(dialogue, InferenceConfig())
     sparing = sum(embedded)
     embedded.clear()
-    monkeypatch.setattr(diarizer._pipeline, "klustering", "another, which does not borrow")
-    expected = diarizer.first_look(dialogue, InferenceConfig())
+    monkeypatch.setattr(diarizer._pipeline, "klustering", "another, which does not interpolate")
+    expected = diarizer.run_pyannote(dialogue, InferenceConfig())
     # Of a minute. Mostly it is 0; which chunk a close call goes to hangs on the processor's digits.
     assert seconds_of_difference(found.turns, expected.turns) <= 0.6
     assert seconds_of_difference(found.exclusive, expected.exclusive) <= 0.6
@@ -80,7 +80,7 @@ def test_borrowed_vectors_leave_the_turns_as_they_were(models_dir, dialogue, mon
 def test_less_at_once_when_memory_runs_out_gives_the_same_turns(models_dir, dialogue, monkeypatch):
     diarizer = PyannoteDiarizer(str(models_dir / "diarization"), torch.device("cpu"))
     waveform = dialogue[: 20 * SAMPLE_RATE]
-    expected = diarizer.first_look(waveform, InferenceConfig())
+    expected = diarizer.run_pyannote(waveform, InferenceConfig())
     sizes = {"segmentation": [], "embedding": []}
 
     def at_most_two(stage, network):
@@ -100,32 +100,32 @@ def test_less_at_once_when_memory_runs_out_gives_the_same_turns(models_dir, dial
         "_embed",
         lambda network, *rest: at_most_two("embedding", partial(embed, network))(*rest),
     )
-    found = diarizer.first_look(waveform, InferenceConfig())
+    found = diarizer.run_pyannote(waveform, InferenceConfig())
     assert seconds_of_difference(found.turns, expected.turns) <= 0.2
     for tried in sizes.values():
         assert max(tried) > 2
         assert min(tried) >= 1
 
 
-def test_who_keeps_talking_borrows_and_who_changes_place_is_followed():
+def test_who_keeps_talking_is_interpolated_and_who_changes_place_is_followed():
     speech = np.zeros((EMBED_EVERY + 1, 100, 2), dtype=np.float32)
     speech[0, :, 0] = speech[1:, :, 1] = 1.0
-    lenders = find_lenders(speech, step=10.0)
-    assert lenders[1, 1].tolist() == [0, 1]
-    assert (lenders[[0, EMBED_EVERY]] == -1).all()
-    assert (lenders[:, 0] == -1).all()
+    matches = match_speakers(speech, step=10.0)
+    assert matches[1, 1].tolist() == [0, 1]
+    assert (matches[[0, EMBED_EVERY]] == -1).all()
+    assert (matches[:, 0] == -1).all()
     vectors = np.full((EMBED_EVERY + 1, 2, 2), np.nan, dtype=np.float32)
     vectors[0, 0], vectors[EMBED_EVERY, 1] = A, B
-    borrow(vectors, lenders)
+    interpolate(vectors, matches)
     assert vectors[1, 1].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert np.isnan(vectors[1:, 0]).all()
 
 
-def test_new_speech_has_no_lender():
+def test_new_speech_has_no_match():
     speech = np.zeros((EMBED_EVERY + 1, 100, 1), dtype=np.float32)
     speech[1, 50:] = 1.0
     speech[0, :40] = 1.0
-    assert (find_lenders(speech, step=10.0) == -1).all()
+    assert (match_speakers(speech, step=10.0) == -1).all()
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
@@ -134,20 +134,20 @@ def test_a_few_doubts_are_their_own_and_many_are_everybodys(share):
     unsure = np.zeros((100, 2), dtype=bool)
     unsure[: round(100 * share)] = True
     vectors[unsure] = A + B
-    found = doubtful(vectors, VOICES)
+    found = uncertain(vectors, VOICES)
     assert found.all() if share > 0.1 else (found == unsure).all()
 
 
 @pytest.mark.parametrize("times", [MIN_SUPPORT - 1, MIN_SUPPORT])
-def test_a_voice_hardly_heard_makes_everything_doubtful(times):
+def test_a_voice_hardly_heard_makes_everything_uncertain(times):
     vectors = np.tile(A, (100, 1, 1))
     vectors[:times] = B
-    assert doubtful(vectors, VOICES).any() == (times < MIN_SUPPORT)
+    assert uncertain(vectors, VOICES).any() == (times < MIN_SUPPORT)
 
 
-def test_voices_without_centroids_are_doubtful():
+def test_voices_without_centroids_are_uncertain():
     nowhere = np.full((1, 2), np.nan, dtype=np.float32)
-    assert doubtful(np.tile(A, (50, 1, 1)), nowhere).all()
+    assert uncertain(np.tile(A, (50, 1, 1)), nowhere).all()
 
 
 def test_a_model_that_takes_one_speaker_at_a_time_hears_only_those_who_speak():
