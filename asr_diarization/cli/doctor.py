@@ -1,4 +1,4 @@
-"""`python -m asr_diarization doctor`: its options, and how it tells what it found."""
+"""`doctor`: its options, and its findings as text or JSON."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
+from asr_diarization.cli.program import EXIT_FAILED, EXIT_OK, program
 from asr_diarization.config import ModelSettings, read_settings
 from asr_diarization.doctor.findings import Finding, bad, faults
 from asr_diarization.errors import ModelLoadError
 
-EXIT_OK, EXIT_FAULTS = 0, 1
 DESCRIPTION = """Check, before any weight is loaded, what keeps a deployment from starting:
 versions that do not work together, FFmpeg, token, gated repositories (also those a diarization
 pipeline names), assistant, device, memory, disk, folders. The models are those of the environment:
 ASR_MODEL, ASSISTANT_MODEL, DIARIZATION_MODEL, HF_TOKEN, DEVICE."""
 EXAMPLES = """examples:
-  ASR_MODEL=models/whisper-base python -m asr_diarization doctor --offline
+  ASR_MODEL=models/whisper-base {program} doctor --offline
   DIARIZATION_MODEL=pyannote/speaker-diarization-3.1 HF_TOKEN=hf_... \\
-    python -m asr_diarization doctor
-  python -m asr_diarization doctor --json | jq '.findings[] | select(.is_ok | not)'
+    {program} doctor
+  {program} doctor --json | jq '.findings[] | select(.is_ok | not)'
 
 exit code: 0 when nothing is wrong, 1 when something is
 """
@@ -35,7 +35,7 @@ def add_doctor(commands: Any) -> None:
         "doctor",
         help="find out what keeps the models from loading",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(program=program()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     doctor.set_defaults(run=_doctor)
@@ -66,7 +66,7 @@ def _doctor(options: argparse.Namespace) -> int:
         print(json.dumps({"is_ok": is_ok, "findings": [asdict(one) for one in found]}, indent=2))
     else:
         print(as_text(found))
-    return EXIT_OK if is_ok else EXIT_FAULTS
+    return EXIT_OK if is_ok else EXIT_FAILED
 
 
 def as_text(found: Sequence[Finding]) -> str:
