@@ -1,6 +1,7 @@
 /** The first view: choose or record a recording, say what is known of it, begin. */
 
 import { announce, byId, clock, make, setText, size } from "./dom.js";
+import { showFailure } from "./failures.js";
 import { languages } from "./languages.js";
 import { Recorder } from "./recorder.js";
 
@@ -83,9 +84,7 @@ export class Start {
   fail(failure) {
     this.clearFailure();
     const box = byId("failure");
-    box.hidden = false;
-    box.append(make("p", {}, failure.message));
-    if (failure.detail) box.append(make("p.small", {}, failure.detail));
+    showFailure(box, failure);
     if (failure.kind === "key") {
       byId("key-choice").hidden = false;
       byId("key").focus();

@@ -35,9 +35,9 @@ export class Store extends EventTarget {
     this.#show(this.#future.pop());
   }
 
-  /** What is on the page is in a file now. */
-  markSaved() {
-    this.#saved = this.transcript;
+  /** A transcript is in a file now. @param {Transcript} transcript */
+  markSaved(transcript) {
+    this.#saved = transcript;
     this.dispatchEvent(new Event("change"));
   }
 

@@ -17,65 +17,6 @@
 import { retime } from "./retiming.js";
 
 /**
- * The transcript in an answer of `/predict`.
- * @param {any} answer
- * @returns {Transcript}
- */
-export function fromAnswer(answer) {
-  const words = answer.words.map((word) => ({
-    text: word.word,
-    start: Number(word.start),
-    end: Number(word.end),
-    probability: word.probability === null ? null : Number(word.probability),
-  }));
-  let next = 0;
-  const segments = answer.segments.map((segment, id) => {
-    const spoken = wordsOf(segment.text, words, next);
-    next += spoken.length;
-    return {
-      id,
-      start: Number(segment.start),
-      end: Number(segment.end),
-      text: segment.text,
-      words: spoken,
-      speaker: segment.speaker,
-      language: segment.language,
-      confidence: segment.speaker_confidence === null ? null : Number(segment.speaker_confidence),
-      overlap: segment.overlap,
-    };
-  });
-  const turns = answer.turns.map((turn) => ({
-    speaker: turn.speaker,
-    start: Number(turn.start),
-    end: Number(turn.end),
-  }));
-  const voices = {};
-  for (const name of ["similarities", "embeddings"]) {
-    if (answer[name]) voices[name] = answer[name];
-  }
-  const names = {};
-  for (const { speaker } of [...turns, ...segments]) if (speaker !== null) names[speaker] = speaker;
-  const known = Object.keys(names);
-  const { language, warnings, stats } = answer;
-  const duration = Number(answer.duration);
-  return { segments, turns, names, known, language, duration, voices, warnings, stats };
-}
-
-/** The words from `first` on that spell `text`, with the spaces between them; none if none do. */
-function wordsOf(text, words, first) {
-  const found = [];
-  let at = 0;
-  for (let i = first; i < words.length && at < text.length; i += 1) {
-    const begin = at + text.slice(at).search(/\S/);
-    if (!text.startsWith(words[i].text, begin)) return [];
-    const end = begin + words[i].text.length;
-    found.push({ ...words[i], text: text.slice(at, end) });
-    at = end;
-  }
-  return at === text.length ? found : [];
-}
-
-/**
  * What a speaker is called; the empty string for nobody.
  * @param {Transcript} transcript
  * @param {string | null} speaker
