@@ -56,8 +56,8 @@ function wordsOf(text, words, first) {
 }
 
 /**
- * The transcript as the server renders it: the answer of `/predict` with the edits in it. What can be
- * made from the rest is left out.
+ * The transcript as `/render` reads it: the answer of `/predict` with the edits in it, without the
+ * fields that are made from others.
  * @param {import("./transcript.js").Transcript} transcript
  */
 export function toAnswer(transcript) {

@@ -1,4 +1,4 @@
-/** The server's API, as far as this page uses it. Addresses are relative: any prefix is fine. */
+/** The server's API as this page uses it. Addresses are relative, so that any prefix works. */
 
 import { EventReader } from "./events.js";
 import { Failure, RENDER_SENTENCES, failureOf, unreachable } from "./failures.js";
@@ -16,7 +16,7 @@ export async function loadSettings() {
 }
 
 /**
- * Whether the server takes this key; asked before a long upload.
+ * Check a key before a long upload.
  * @param {string} key
  * @throws {Failure}
  */
@@ -53,7 +53,7 @@ async function ask(path, options, sentences) {
 }
 
 /**
- * Send a recording and be told how far it is.
+ * Send a recording; its progress comes as events.
  * @param {Blob} recording
  * @param {Record<string, string>} parameters of the request; empty ones are left out
  * @param {{key: string, signal: AbortSignal, onUpload: (share: number) => void,
@@ -65,7 +65,7 @@ export function transcribe(recording, parameters, { key, signal, onUpload, onEve
   const given = Object.entries(parameters).filter(([, value]) => value !== "");
   const url = new URL("predict", ROOT);
   url.search = new URLSearchParams(given);
-  // fetch tells nothing about an upload, XMLHttpRequest does.
+  // fetch does not report the progress of an upload, XMLHttpRequest does.
   const request = new XMLHttpRequest();
   request.open("POST", url);
   request.setRequestHeader("Accept", "text/event-stream");

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 
-/** `kind` is cancelled, key, busy, or other; `retrySeconds` says when to try again, if ever. */
+/** A failed request. `retrySeconds`: when to try again, 0 for never. */
 export class Failure extends Error {
   /**
    * @param {"cancelled" | "key" | "busy" | "other"} kind

@@ -1,4 +1,4 @@
-/** The page: a recording is chosen, worked on, and read; what it is made of is in the other files. */
+/** The page: choose a recording, watch the progress, read the transcript. */
 
 import { fromAnswer } from "./answer.js";
 import { checkKey, loadSettings, transcribe } from "./api.js";
@@ -46,7 +46,7 @@ async function work() {
       signal: running.signal,
       onUpload: (share) => progress.uploaded(share),
       onEvent: (name, data) => {
-        if (name === "progress") progress.tell(data);
+        if (name === "progress") progress.update(data);
         if (name === "waveform") reader.draw(data);
         if (name === "segment") reader.preview(data);
       },
@@ -60,7 +60,7 @@ async function work() {
     if (isWaiting) byId("play").focus();
     const { language, segments } = transcript;
     if (segments.length) announce(`Done: ${byId("about").textContent}`);
-    else reader.sayThatNobodySpeaks();
+    else reader.showSilence();
     byId("conversation").lang = language ?? "";
   } catch (error) {
     reader.close();

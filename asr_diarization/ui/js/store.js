@@ -1,4 +1,4 @@
-/** The transcript on the page and what it was before: edits can be undone and redone. */
+/** The transcript and its history: edits can be undone and redone. */
 
 /** @typedef {import("./transcript.js").Transcript} Transcript */
 
@@ -9,13 +9,13 @@ export class Store extends EventTarget {
   /** @type {Transcript | null} */
   transcript = null;
 
-  /** Begin anew. @param {Transcript | null} transcript */
+  /** Start with a new transcript. @param {Transcript | null} transcript */
   open(transcript) {
     [this.#past, this.#future, this.#saved] = [[], [], transcript];
     this.#show(transcript);
   }
 
-  /** Take over an edited transcript; the same one is no edit. @param {Transcript} transcript */
+  /** Replace the transcript by an edited one; the same one is no edit. @param {Transcript} transcript */
   edit(transcript) {
     if (transcript === this.transcript) return;
     this.#past.push(this.transcript);

@@ -1,5 +1,5 @@
 /**
- * Who said what, when: values that are never changed; every edit gives a new transcript.
+ * The transcript: an immutable value; every edit returns a new one.
  *
  * @typedef {{text: string, start: number, end: number, probability: number | null}} Word
  *   `text` keeps the space in front of it, so that words joined give the segment's text.
@@ -10,14 +10,14 @@
  * @typedef {{segments: Segment[], turns: Turn[], names: Record<string, string>, known: string[],
  *   language: string | null, duration: number, voices: object, warnings: string[],
  *   stats: object}} Transcript
- *   A speaker is known by the name the server gave; `names` says what it is called now. `known`
- *   has everyone there ever was, in the order in which they came.
+ *   A speaker's id is the name that the server gave; `names` has the names of now. `known` has the
+ *   ids of all speakers, also of merged ones, in the order in which they were added.
  */
 
 import { retime } from "./retiming.js";
 
 /**
- * What a speaker is called; the empty string for nobody.
+ * The name of a speaker; the empty string for null.
  * @param {Transcript} transcript
  * @param {string | null} speaker
  */
@@ -41,7 +41,7 @@ export function utterances(transcript) {
 }
 
 /**
- * The transcript with a speaker called otherwise everywhere. Two of one name become one speaker.
+ * The transcript with a speaker renamed everywhere. Two speakers of one name are merged.
  * @param {Transcript} transcript
  * @param {string} speaker
  * @param {string} name
@@ -66,7 +66,7 @@ export function rename(transcript, speaker, name) {
 }
 
 /**
- * The transcript with one more speaker, who says nothing yet, and that speaker.
+ * The transcript with one more speaker, who has no segment yet, and the speaker's id.
  * @param {Transcript} transcript
  * @returns {[Transcript, string]}
  */
@@ -83,7 +83,7 @@ export function addSpeaker(transcript) {
 }
 
 /**
- * The transcript with a segment said by somebody else: its words, and its time in the turns.
+ * The transcript with another speaker for a segment: its words, and its time in the turns.
  * @param {Transcript} transcript
  * @param {number} id
  * @param {string} speaker
@@ -98,7 +98,7 @@ export function move(transcript, id, speaker) {
   return { ...transcript, segments, turns: moveTurns(transcript.turns, moved, speaker) };
 }
 
-/** What the old speaker's turns have inside the segment goes to the new one. */
+/** The parts of the old speaker's turns inside the segment go to the new speaker. */
 function moveTurns(turns, segment, speaker) {
   const moved = [];
   const kept = [];
@@ -135,8 +135,8 @@ function joinTurns(turns, speaker) {
 }
 
 /**
- * The transcript with a segment saying `text`; words that stayed keep their times.
- * A text without words takes the segment out.
+ * The transcript with another text for a segment; words that stayed keep their times.
+ * An empty text removes the segment.
  * @param {Transcript} transcript
  * @param {number} id
  * @param {string} text
