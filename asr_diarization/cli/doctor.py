@@ -15,7 +15,7 @@ from asr_diarization.config import ModelSettings, read_settings
 from asr_diarization.doctor.findings import Finding, bad, faults
 from asr_diarization.errors import ModelLoadError
 
-DESCRIPTION = """Check, before any weight is loaded, what keeps a deployment from starting:
+DESCRIPTION = """Find what keeps a deployment from starting, before any weight is loaded:
 versions that do not work together, FFmpeg, token, gated repositories (also those a diarization
 pipeline names), assistant, device, memory, disk, folders. The models are those of the environment:
 ASR_MODEL, ASSISTANT_MODEL, DIARIZATION_MODEL, HF_TOKEN, DEVICE."""
@@ -33,7 +33,7 @@ def add_doctor(commands: Any) -> None:
     """Add the sub-command."""
     doctor = commands.add_parser(
         "doctor",
-        help="find out what keeps the models from loading",
+        help="find out why models do not load",
         description=DESCRIPTION,
         epilog=EXAMPLES.format(program=program()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -41,7 +41,7 @@ def add_doctor(commands: Any) -> None:
     doctor.set_defaults(run=_doctor)
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument(
-        "--offline", action="store_true", help="ask no hub: directories and the cache only"
+        "--offline", action="store_true", help="use directories and the cache only, no hub"
     )
     doctor.add_argument(
         "--model-dir",
@@ -59,7 +59,7 @@ def _doctor(options: argparse.Namespace) -> int:
     except ModelLoadError as error:
         found = [bad("settings", str(error))]
     else:
-        with redirect_stdout(sys.stderr):  # some libraries print what they fail to import
+        with redirect_stdout(sys.stderr):  # some libraries print their failed imports
             found = examine(settings, options.model_dir, _show_step, is_offline=options.offline)
     is_ok = not faults(found)
     if options.json:
@@ -73,7 +73,7 @@ def as_text(found: Sequence[Finding]) -> str:
     """One line for each finding, and one for all."""
     lines = [f"{'ok   ' if one.is_ok else 'FAULT'} {one.subject}: {one.text}" for one in found]
     number = len(faults(found))
-    last = "nothing stands in the way" if not number else f"{number} to be mended"
+    last = f"{number or 'no'} {'problem' if number == 1 else 'problems'} found"
     return "\n".join([*lines, last])
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's response formats in JSON, field by field; what is not OpenAI's is said to be not."""
+"""OpenAI's response formats in JSON, field by field; additions of ours are marked as such."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class TurnJson(TypedDict):
     """A stretch of speech by one speaker, as the diarization found it."""
 
     speaker: Name
-    """Who speaks: `SPEAKER_00`, `CHANNEL_0`, or the name of a known speaker."""
+    """Who speaks: `SPEAKER_00`, `CHANNEL_00`, or the name of a known speaker."""
     start: Seconds
     """Where it begins, in seconds."""
     end: Seconds
@@ -153,7 +153,7 @@ class SpeechJson(TypedDict):
     warnings: list[str]
     """Parameters that were unknown or had no effect, and why."""
     stats: StatsJson
-    """Figures about the run; a format may be written without them."""
+    """Figures about the run."""
 
 
 @with_config(CONFIG)

@@ -1,4 +1,4 @@
-"""The types of `response`, applied: their JSON schema, and the validation of foreign data."""
+"""JSON schemas of types, and the validation of untrusted data against types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The JSON schema of a type, its parts written where they are used."""
+    """The JSON schema of a type, without references: each part stands where it is used."""
     schema = _adapter(kind).json_schema()
     parts = schema.pop("$defs", {})
 
@@ -31,7 +31,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             return value
         name = str(value.get("$ref", "")).rpartition("/")[2]
-        # What is said of the field comes before what is said of its type.
+        # The description of a field replaces that of its type.
         rest = {key: inline(item) for key, item in value.items() if key != "$ref"}
         return {**inline(parts[name]), **rest} if name else rest
 

@@ -33,7 +33,7 @@ def transcripts(draw, letters=ANY_LETTERS, *, overlapping=False):
         turns,
         draw(st.sampled_from([(), ("careful",)])),
         draw(st.sampled_from([{}, stats])),
-        {turn.speaker: draw(st.floats(-1, 1)) for turn in turns},
+        {turn.speaker: draw(st.integers(-1000, 1000)) / 1000 for turn in turns},
         {turn.speaker: (1.0, draw(st.floats(-1, 1).map(abs))) for turn in turns},
     )
 
