@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from asr_diarization.formats.rounding import milliseconds, seconds
 from asr_diarization.transcript import Transcript

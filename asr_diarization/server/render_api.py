@@ -17,8 +17,10 @@ from asr_diarization.errors import (
     TranscriptTooLargeError,
 )
 from asr_diarization.formats.json import from_json
+from asr_diarization.formats.openai_response import DiarizedJson, VerboseJson
 from asr_diarization.formats.registry import FORMATS
-from asr_diarization.formats.response import CONFIG, TranscriptJson
+from asr_diarization.formats.response import CONFIG, ResponseJson, TranscriptJson
+from asr_diarization.formats.speakers import SeglstSegment
 from asr_diarization.formats.validation import schema_of, validated
 from asr_diarization.server.openapi import ERRORS
 from asr_diarization.server.service import Service
@@ -51,10 +53,15 @@ _BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": schema_of(RenderRequest)}},
 }
+_JSON = {
+    "anyOf": [
+        schema_of(kind) for kind in (ResponseJson, VerboseJson, DiarizedJson, list[SeglstSegment])
+    ]
+}
 _RESPONSE: dict[str, Any] = {
     "description": "The file; `Content-Disposition` has its name.",
     "content": {
-        media_type: {"schema": {"type": "string"}}
+        media_type: {"schema": _JSON if media_type == "application/json" else {"type": "string"}}
         for media_type in dict.fromkeys(format_.media_type for format_ in FORMATS.values())
     },
 }
