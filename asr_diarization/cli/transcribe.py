@@ -18,11 +18,11 @@ from asr_diarization.config import InferenceConfig, ModelSettings, read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, one_line
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.payloads import parse_parameters
-from asr_diarization.protocols import Progress
 from asr_diarization.transcript import Transcript
 
 if TYPE_CHECKING:  # heavy, and perhaps broken: the doctor must start without it
     from asr_diarization.pipeline import Pipeline
+    from asr_diarization.protocols import Progress
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
 
