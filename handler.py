@@ -10,6 +10,7 @@ from asr_diarization.assembly import load_pipeline
 from asr_diarization.config import read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidRequestError
 from asr_diarization.formats.json import to_json
+from asr_diarization.formats.response import ResponseJson
 from asr_diarization.payloads import parse_payload
 from config import InferenceConfig, ModelSettings
 
@@ -28,7 +29,7 @@ class EndpointHandler:
         """
         self._pipeline = load_pipeline(read_settings(ModelSettings), model_dir=path)
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, data: Mapping[str, Any]) -> ResponseJson:
         """Answer one request; `data` is not changed.
 
         Raises:

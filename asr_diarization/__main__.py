@@ -1,4 +1,4 @@
-"""`python -m asr_diarization`."""
+"""The command line as `python -m asr_diarization`."""
 
 import sys
 

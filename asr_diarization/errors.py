@@ -4,6 +4,7 @@
     ├── InvalidRequestError(ValueError)      the caller's fault: change the request
     │   ├── InvalidAudioError                not audio, corrupt, empty, no audio stream
     │   ├── AudioTooLongError                longer or larger than this deployment accepts
+    │   ├── TranscriptTooLargeError          more to render than this deployment accepts
     │   └── InvalidParameterError            unknown value, out of bounds, contradictory
     ├── BusyError                            try again later
     │   └── ShuttingDownError                this server stops; another one will answer
@@ -32,6 +33,10 @@ class InvalidAudioError(InvalidRequestError):
 
 class AudioTooLongError(InvalidRequestError):
     """The recording exceeds a limit of this deployment."""
+
+
+class TranscriptTooLargeError(InvalidRequestError):
+    """The transcript to render exceeds a limit of this deployment."""
 
 
 class InvalidParameterError(InvalidRequestError):

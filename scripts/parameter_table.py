@@ -1,7 +1,7 @@
-"""What the documents say about `InferenceConfig` and `ModelSettings`, generated from these.
+"""Tables of parameters, settings and response fields in the documents, made from the code.
 
     python scripts/parameter_table.py --check              fails when a document is out of date
-    python scripts/parameter_table.py --update             rewrites what stands between the marks
+    python scripts/parameter_table.py --update             rewrites the text between the marks
 
 Documents are those in `DOCUMENTS`; their marks are `<!-- name -->`, each closed by `<!-- end -->`.
 """
@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pydantic import BaseModel
 
 from asr_diarization.config import InferenceConfig, ModelSettings
+from asr_diarization.formats.response import ResponseJson, SegmentEventJson
+from asr_diarization.formats.validation import schema_of
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES: dict[str, Any] = {
@@ -54,7 +56,7 @@ VALUES = {
 
 
 def table(model: type[BaseModel], *, variables: bool) -> str:
-    """A Markdown table of the fields of `model`; as environment variables if wished."""
+    """A Markdown table of the fields of `model`, by name or by environment variable."""
     rows = ["| name | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         shown = name.upper() if variables else name
@@ -65,7 +67,7 @@ def table(model: type[BaseModel], *, variables: bool) -> str:
 
 
 def parameter_details() -> str:
-    """A section for every parameter of a request: type, bounds, and how it is spelled where."""
+    """A section for every parameter of a request: type, bounds, and its spellings."""
     missing = set(InferenceConfig.model_fields) ^ set(EXAMPLES)
     if missing:
         raise ValueError(f"EXAMPLES and InferenceConfig differ in {', '.join(sorted(missing))}")
@@ -132,8 +134,8 @@ def _type(schema: dict[str, Any]) -> str:
         "maxLength": "at most {} characters", "maxItems": "at most {} items",
         "pattern": "matching `{}`",
     }  # fmt: skip
-    said = [text.format(schema[bound]) for bound, text in bounds.items() if bound in schema]
-    return ", ".join([kind, *said])
+    limits = [text.format(schema[bound]) for bound, text in bounds.items() if bound in schema]
+    return ", ".join([kind, *limits])
 
 
 def _meaning(model: type[BaseModel], name: str) -> str:
@@ -146,17 +148,62 @@ def _written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def response_fields(kind: Any) -> str:
+    """A table of a type's fields, and one for each object inside it."""
+    schema = schema_of(kind)
+    tables = [_field_table(schema)]
+    for name, field in schema["properties"].items():
+        items = field.get("items", field)
+        if "properties" in items:
+            of = f"each of `{name}`" if field["type"] == "array" else f"`{name}`"
+            tables += ["", f"The fields of {of}:", "", _field_table(items)]
+            tables += _inner_tables(name, items)
+    return "\n".join(tables)
+
+
+def _inner_tables(name: str, schema: dict[str, Any]) -> list[str]:
+    tables = []
+    for inner, field in schema["properties"].items():
+        if "properties" in field:
+            tables += ["", f"The fields of `{name}.{inner}`:", "", _field_table(field)]
+    return tables
+
+
+def _field_table(schema: dict[str, Any]) -> str:
+    rows = ["| field | type | meaning |", "|---|---|---|"]
+    for name, field in schema["properties"].items():
+        meaning = " ".join(field["description"].split())
+        rows.append(f"| `{name}` | {_field_type(field)} | {meaning} |")
+    return "\n".join(rows)
+
+
+def _field_type(schema: dict[str, Any]) -> str:
+    """A JSON schema's type in words."""
+    if "anyOf" in schema:
+        return " or ".join(_field_type(one) for one in schema["anyOf"])
+    if schema["type"] == "array":
+        return f"list of {_field_type(schema['items'])}s"
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        return f"object: name to {_field_type(values)}"
+    names = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}
+    return names.get(schema["type"], schema["type"])
+
+
 DOCUMENTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "parameters": lambda: table(InferenceConfig, variables=False),
         "settings": lambda: table(ModelSettings, variables=True),
     },
     "docs/parameters.md": {"parameters": parameter_details, "settings": setting_details},
+    "docs/response.md": {
+        "response": lambda: response_fields(ResponseJson),
+        "segment": lambda: response_fields(SegmentEventJson),
+    },
 }
 
 
 def filled(text: str, parts: dict[str, Callable[[], str]]) -> str:
-    """`text` with everything between its marks as it should be.
+    """`text` with the generated parts between its marks.
 
     Raises:
         ValueError: a mark or an example is missing.
@@ -171,7 +218,7 @@ def filled(text: str, parts: dict[str, Callable[[], str]]) -> str:
 
 
 def main(verb: str) -> str | int:
-    """What to exit with."""
+    """Check or update the documents; returns the exit code or an error message."""
     for name, parts in DOCUMENTS.items():
         path = ROOT / name
         before = path.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Door 3: `asr-diarization transcribe`, `models`, `serve`, `doctor` and `deploy`."""
+"""Door 3: the commands `transcribe`, `models`, `serve`, `doctor` and `deploy`."""

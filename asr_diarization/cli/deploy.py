@@ -1,4 +1,4 @@
-"""`python -m asr_diarization deploy`: from a clone to a running endpoint."""
+"""`deploy`: from a clone to a running endpoint."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from asr_diarization.cli.deploy_options import add_wishes, changed_endpoint, new_endpoint
+from asr_diarization.cli.deploy_options import add_options, changed_endpoint, new_endpoint
+from asr_diarization.cli.program import EXIT_OK, program
 from asr_diarization.deploy import checks, endpoint, files, watch
 from asr_diarization.deploy.presets import MEMORY_GB, PRESETS
 from asr_diarization.deploy.sample import sample_recording
 from asr_diarization.errors import DeployError, one_line
 
-EXIT_OK = 0
 NEW_ENDPOINT = "https://ui.endpoints.huggingface.co/new?repository={}&accelerator=gpu&task=custom"
-DESCRIPTION = """Put this repository on Hugging Face Inference Endpoints, and look after what runs
-there. The account is that of HF_TOKEN, or of `hf auth login`; an endpoint costs money while it is
+DESCRIPTION = """Put this repository on Hugging Face Inference Endpoints, and manage its endpoints.
+The account is that of HF_TOKEN, or of `hf auth login`; an endpoint costs money while it is
 initializing or running, nothing while it is paused or scaled to zero."""
-EXAMPLES = """from a clone to who said what, in five commands (NAME is yours to choose):
-  python -m asr_diarization deploy push me/asr-diarization
-  python -m asr_diarization deploy create NAME --repository me/asr-diarization --preset balanced
-  python -m asr_diarization deploy wait NAME
-  python -m asr_diarization deploy test NAME
-  python -m asr_diarization deploy pause NAME
+EXAMPLES = """from a clone to a transcript, in five commands (choose a NAME):
+  {program} deploy push me/asr-diarization
+  {program} deploy create NAME --repository me/asr-diarization --preset balanced
+  {program} deploy wait NAME
+  {program} deploy test NAME
+  {program} deploy pause NAME
 
-before it costs anything:
-  python -m asr_diarization deploy create NAME --repository me/x --preset large --dry-run
-  ASR_MODEL=... DIARIZATION_MODEL=... HF_TOKEN=... python -m asr_diarization doctor
+checks that cost nothing:
+  {program} deploy create NAME --repository me/x --preset large --dry-run
+  ASR_MODEL=... DIARIZATION_MODEL=... HF_TOKEN=... {program} doctor
 
 the diarization models are gated: accept the terms of pyannote/speaker-diarization-3.1 and
 pyannote/segmentation-3.0 first. The endpoint reads them with the secret HF_TOKEN, which is
@@ -38,39 +38,39 @@ ENDPOINT_HF_TOKEN if that is set (make it a read-only one), else the token you d
 
 
 def add_deploy(commands: Any) -> None:
-    """Add the sub-command and its own sub-commands."""
+    """Add the subcommand and its own subcommands."""
     parser = commands.add_parser(
         "deploy",
         help="make, watch and delete an endpoint on Hugging Face",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(program=program()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     push = _verb(verbs, "push", "upload what an endpoint needs", _push)
-    push.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there")
-    push.add_argument("--public", action="store_true", help="let everybody see it")
+    push.add_argument("repository", metavar="OWNER/NAME", help="created if it does not exist")
+    push.add_argument("--public", action="store_true", help="make it visible to everybody")
     create = _verb(verbs, "create", "make an endpoint", _create, EPILOG_OF_CREATE)
     _add_name(create)
     create.add_argument("--dry-run", action="store_true", help="print the arguments, send nothing")
-    add_wishes(create, is_new=True)
-    update = _verb(verbs, "update", "change an endpoint: what is not named stays", _update)
+    add_options(create, is_new=True)
+    update = _verb(verbs, "update", "change an endpoint; other settings stay", _update)
     _add_name(update)
-    add_wishes(update, is_new=False)
-    waiting = _verb(verbs, "wait", "wait until it answers, and tell how far it is", _wait)
+    add_options(update, is_new=False)
+    waiting = _verb(verbs, "wait", "wait until it answers, and show its state", _wait)
     _add_name(waiting)
     waiting.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
-    testing = _verb(verbs, "test", "send a recording and show who said what", _test)
+    testing = _verb(verbs, "test", "send a recording and print the conversation", _test)
     _add_name(testing)
     testing.add_argument("--audio", type=Path, metavar="FILE", help="default: a phone call")
     testing.add_argument("--no-speakers", action="store_true", help="expect words only")
     for verb, text, run in (
-        ("status", "what it is doing", _status),
-        ("pause", "stop it, and what it costs, until resumed", _pause),
+        ("status", "show its state", _status),
+        ("pause", "stop it until it is resumed; it costs nothing meanwhile", _pause),
         ("resume", "start it again", _resume),
     ):
         _add_name(_verb(verbs, verb, text, run))
-    logs = _verb(verbs, "logs", "what the container has written", _logs)
+    logs = _verb(verbs, "logs", "print the container's log", _logs)
     _add_name(logs)
     logs.add_argument("--tail", type=_number, default=200, metavar="LINES")
     delete = _verb(verbs, "delete", "delete it for good (the repository stays)", _delete)
@@ -111,7 +111,7 @@ def _verb(
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=lambda options: _told(run, options))
+    parser.set_defaults(run=lambda options: _run(run, options))
     return parser
 
 
@@ -120,8 +120,8 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", metavar="OWNER", help="organisation (default: your account)")
 
 
-def _told(run: Callable[..., int], options: argparse.Namespace) -> int:
-    """What `run` says, with the client's errors as one sentence."""
+def _run(run: Callable[..., int], options: argparse.Namespace) -> int:
+    """Call `run` with a client of the hub; its errors become one sentence."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
 
@@ -163,26 +163,26 @@ def _push(api: Any, options: argparse.Namespace) -> int:
 
 
 def _create(api: Any, options: argparse.Namespace) -> int:
-    wish = new_endpoint(options)
+    wanted = new_endpoint(options)
     if options.dry_run:
         try:
-            _remark(checks.check_new(None, wish))  # nothing is sent, so nobody is asked
+            _print_remarks(checks.check_new(None, wanted))  # nothing is sent: no client
         except DeployError as error:
             print(f"warning: {error}", file=sys.stderr)
-        print(json.dumps(endpoint.masked_arguments(api, wish), indent=2))
+        print(json.dumps(endpoint.masked_arguments(api, wanted), indent=2))
         return EXIT_OK
-    _remark(checks.check_new(api, wish))
-    return _show(endpoint.create(api, wish))
+    _print_remarks(checks.check_new(api, wanted))
+    return _show(endpoint.create(api, wanted))
 
 
 def _update(api: Any, options: argparse.Namespace) -> int:
-    wish = changed_endpoint(options)
+    wanted = changed_endpoint(options)
     raw = _endpoint(api, options).raw
-    _remark(checks.check_changed(api, wish, raw))
-    return _show(endpoint.update(api, wish, raw))
+    _print_remarks(checks.check_changed(api, wanted, raw))
+    return _show(endpoint.update(api, wanted, raw))
 
 
-def _remark(remarks: list[str]) -> None:
+def _print_remarks(remarks: list[str]) -> None:
     for remark in remarks:
         print(remark, file=sys.stderr)
 
@@ -230,7 +230,9 @@ def _delete(api: Any, options: argparse.Namespace) -> int:
         try:
             typed = input(f"delete the endpoint {deployed.name} for good? Type its name: ")
         except EOFError as error:
-            raise DeployError("nothing was deleted: nobody can be asked here; say --yes") from error
+            raise DeployError(
+                "nothing was deleted: there is no terminal to ask; use --yes"
+            ) from error
         if typed != deployed.name:
             raise DeployError("nothing was deleted")
     deployed.delete()

@@ -1,4 +1,4 @@
-"""The wishes of `deploy create` and `deploy update`: options in, a `Deployment` out."""
+"""Options of `deploy create` and `deploy update`, and the `Deployment` that they describe."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SECRET_WORDS = ("TOKEN", "KEY", "PASSWORD", "SECRET")
 IDLE_MINUTES = 15
 
 
-def add_wishes(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
-    """Options of `create`, or of `update`, where what is not named stays as it is."""
+def add_options(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
+    """Add the options of `create`, or of `update`, which changes only what is given."""
     add = parser.add_argument
-    add("--repository", required=is_new, metavar="OWNER/NAME", help="what push has made")
-    add("--revision", metavar="COMMIT", help="of the repository (default: the newest)")
+    add("--repository", required=is_new, metavar="OWNER/NAME", help="the one that push made")
+    add("--revision", metavar="COMMIT", help="of the repository (default: the latest)")
     add("--preset", choices=PRESETS, default="balanced" if is_new else None)
     add("--asr-model", metavar="ID", help="Whisper checkpoint")
-    add("--assistant-model", metavar="ID", help="drafts for it; '' for none")
+    add("--assistant-model", metavar="ID", help="assistant that drafts for it; '' for none")
     add("--diarization-model", metavar="ID", help="pyannote pipeline; '' for none")
     for name in INSTANCE:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: the preset's")
@@ -37,33 +37,33 @@ def add_wishes(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
     add("--max-replica", type=int, metavar="N", help="default: 1")
     add("--scale-to-zero", type=int, metavar="MINUTES", help="idle time before (default: 15)")
     if is_new:
-        add("--type", choices=ACCESS, default="authenticated", help="who may ask")
+        add("--type", choices=ACCESS, default="authenticated", help="who may send requests")
     add("--image", metavar="URL", help="our own image (docker/Dockerfile), not the default one")
     add(
         "--env",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a further variable; NAME= takes it away",
+        help="a further variable; NAME= removes it",
     )
     add("--secret", action="append", default=[], metavar="NAME", help="its value: $NAME here")
 
 
 def new_endpoint(options: argparse.Namespace) -> Deployment:
-    """What `create` asks for; it scales to zero unless a replica is to stay."""
-    fewest = options.min_replica or 0
+    """The endpoint that `create` asks for; it scales to zero unless a replica must stay."""
+    min_replica = options.min_replica or 0
     idle = options.scale_to_zero
     return _deployment(
         options,
-        min_replica=fewest,
-        max_replica=max(1, fewest) if options.max_replica is None else options.max_replica,
-        scale_to_zero_minutes=IDLE_MINUTES if idle is None and not fewest else idle,
+        min_replica=min_replica,
+        max_replica=max(1, min_replica) if options.max_replica is None else options.max_replica,
+        scale_to_zero_minutes=IDLE_MINUTES if idle is None and not min_replica else idle,
         access=options.type,
     )
 
 
 def changed_endpoint(options: argparse.Namespace) -> Deployment:
-    """What `update` asks for."""
+    """The changes that `update` asks for."""
     return _deployment(
         options, options.min_replica, options.max_replica, options.scale_to_zero, access=None
     )
@@ -97,7 +97,7 @@ def _deployment(
 
 
 def _models(options: argparse.Namespace, preset: Preset | None) -> dict[str, str]:
-    """By variable; a preset names all of them, and an empty name takes one away."""
+    """Models by environment variable; a preset names all, and an empty name removes one."""
     models: dict[str, str] = {}
     if preset:
         models = {**dict.fromkeys(MODELS, ""), **preset.models.by_variable()}
@@ -135,13 +135,13 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether a variable would show what nobody may see; one that is taken away shows nothing."""
+    """Whether a variable would make a secret visible; a variable that is removed shows nothing."""
     looks = value.startswith("hf_") or any(word in name.upper() for word in SECRET_WORDS)
     return bool(value) and looks
 
 
 def _secrets(options: argparse.Namespace, token: str | None) -> dict[str, str]:
-    """Never from the command line, where other processes see them: from the environment."""
+    """Secrets of the environment: other processes would see them on the command line."""
     here = {**os.environ, **({TOKEN: token} if token else {})}
     missing = next((name for name in options.secret if not here.get(name)), None)
     if missing:
@@ -150,7 +150,7 @@ def _secrets(options: argparse.Namespace, token: str | None) -> dict[str, str]:
 
 
 def _token() -> str | None:
-    """With which the endpoint is to read models."""
+    """The token with which the endpoint reads models."""
     from huggingface_hub import get_token
 
     return os.environ.get("ENDPOINT_HF_TOKEN") or os.environ.get("HF_TOKEN") or get_token()

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asr_diarization import __version__
+from asr_diarization.cli.bars import bars
 from asr_diarization.cli.deploy import add_deploy
 from asr_diarization.cli.doctor import add_doctor
+from asr_diarization.cli.program import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, program
 from asr_diarization.cli.transcribe import add_transcribe
 from asr_diarization.config import read_settings
 from asr_diarization.errors import AsrDiarizationError, ModelLoadError, one_line
 
-EXIT_OK, EXIT_CANNOT_SERVE, EXIT_CANNOT_START = 0, 1, 2
 EXAMPLES = """examples:
-  python -m asr_diarization models                      build local models, no account needed
-  python -m asr_diarization transcribe call.mp3         who said what, as a conversation
-  python -m asr_diarization transcribe *.wav --format srt --output subtitles
-  python -m asr_diarization transcribe call.m4a --format json --num-speakers 2
-  python -m asr_diarization serve --port 8000           the same over HTTP
-  python -m asr_diarization doctor                      what keeps the models from loading
-  python -m asr_diarization deploy --help               an endpoint on Hugging Face, step by step
+  {program} models                      build local models, no account needed
+  {program} transcribe call.mp3         who said what, as a conversation
+  {program} transcribe *.wav --format srt --output subtitles
+  {program} transcribe call.m4a --format json --num-speakers 2
+  {program} serve --port 8000           the same over HTTP
+  {program} doctor                      find out why models do not load
+  {program} deploy --help               an endpoint on Hugging Face, step by step
 
 models are chosen by the environment: ASR_MODEL, ASSISTANT_MODEL, DIARIZATION_MODEL, HF_TOKEN,
 DEVICE, PRECISION, MAX_AUDIO_SECONDS (see README.md)
@@ -31,7 +32,7 @@ DEVICE, PRECISION, MAX_AUDIO_SECONDS (see README.md)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code says how it went: 0 well, 1 a file failed, 2 no start."""
+    """Run one command; returns its exit code."""
     options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return EXIT_CANNOT_START
     except ModuleNotFoundError as error:
-        print(f"error: {error}; python -m asr_diarization doctor says more", file=sys.stderr)
+        print(f"error: {error}; {program()} doctor says more", file=sys.stderr)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -50,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     parser = argparse.ArgumentParser(
-        prog="python -m asr_diarization",
+        prog=program(),
         description="Who said what, when: a recording in, a transcript with speakers out.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(program=program()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -68,8 +69,8 @@ def make_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="answer requests over HTTP",
-        description="Serve POST /predict, OpenAI's /v1/audio and a page at /ui; settings are "
-        "environment variables, listed in docs.",
+        description="Serve POST /predict, POST /render, OpenAI's /v1/audio and a page at /ui; "
+        "settings are environment variables (docs/server.md).",
     )
     serve.set_defaults(run=_serve)
     serve.add_argument("--host", help="address to listen on (default: HOST, or 127.0.0.1)")
@@ -80,20 +81,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from asr_diarization.local_models.build import build_local_models
 
-    bars: dict[str, tqdm] = {}
-
-    def show(step: str, done: int, total: int) -> None:
-        if step not in bars:
-            bars[step] = tqdm(total=total, desc=step)
-        bars[step].update(done - bars[step].n)
-
-    build_local_models(options.directory, show)
-    for bar in bars.values():
-        bar.close()
+    with bars() as show:
+        build_local_models(options.directory, show)
     print(
         f"local models are in {options.directory}; use them with\n"
         f"  ASR_MODEL={options.directory}/whisper-base "
@@ -108,7 +99,7 @@ def _serve(options: argparse.Namespace) -> int:
         from asr_diarization.server.settings import ServerSettings
     except ModuleNotFoundError as error:
         print(f"error: serving needs {error.name}: docker/requirements.txt", file=sys.stderr)
-        return EXIT_CANNOT_SERVE
+        return EXIT_FAILED
     given = {"host": options.host, "port": options.port}
     given = {name: value for name, value in given.items() if value is not None}
     settings = read_settings(ServerSettings, given)
@@ -116,5 +107,5 @@ def _serve(options: argparse.Namespace) -> int:
         app.serve(settings)
     except ModelLoadError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
-        return EXIT_CANNOT_SERVE
+        return EXIT_FAILED
     return EXIT_OK

@@ -1,9 +1,8 @@
-"""`transcribe`: recordings on disk, and where their transcripts go."""
+"""`transcribe`: transcribes recordings on disk and writes their transcripts."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import types
 import typing
@@ -13,25 +12,23 @@ from typing import TYPE_CHECKING
 
 from pydantic.fields import FieldInfo
 
+from asr_diarization.cli.bars import bars
+from asr_diarization.cli.program import EXIT_FAILED, EXIT_OK
 from asr_diarization.config import InferenceConfig, ModelSettings, read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, one_line
-from asr_diarization.formats.json import to_json
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.payloads import parse_parameters
 from asr_diarization.transcript import Transcript
 
-if TYPE_CHECKING:  # what is heavy, or may be what the doctor is to find broken
-    from tqdm import tqdm
-
+if TYPE_CHECKING:  # heavy, and perhaps broken: the doctor must start without it
     from asr_diarization.pipeline import Pipeline
     from asr_diarization.protocols import Progress
 
-EXIT_OK, EXIT_SOME_FAILED = 0, 1
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
 
 
 def add_transcribe(commands: typing.Any) -> None:
-    """The subcommand, with an option for every parameter of a request."""
+    """Add the subcommand, with an option for every parameter of a request."""
     transcribe = commands.add_parser(
         "transcribe",
         help="transcribe recordings",
@@ -100,6 +97,8 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
+    from asr_diarization.assembly import load_pipeline
+
     given = {name: getattr(options, name) for name in InferenceConfig.model_fields}
     parameters, warnings = parse_parameters({k: v for k, v in given.items() if v is not None})
     for warning in warnings:
@@ -113,16 +112,16 @@ def _transcribe(options: argparse.Namespace) -> int:
         except (AsrDiarizationError, OSError) as error:
             print(f"{path}: {_complaint(error, path)}", file=sys.stderr)
             failed += 1
-    return EXIT_SOME_FAILED if failed else EXIT_OK
+    return EXIT_FAILED if failed else EXIT_OK
 
 
 def _check_targets(options: argparse.Namespace) -> None:
-    """Refuse what could only be found out to be lost after the work is done.
+    """Refuse targets that would lose transcripts, before any work is done.
 
     Raises:
         InvalidParameterError: transcripts would overwrite each other, or cannot be written.
     """
-    several, suffix = len(options.files) > 1, FORMATS[options.format][0]
+    several, suffix = len(options.files) > 1, FORMATS[options.format].suffix
     if several and options.json is not None:
         raise InvalidParameterError("--json takes one recording; use --format json --output DIR")
     if options.output is None:
@@ -143,51 +142,27 @@ def _check_targets(options: argparse.Namespace) -> None:
         raise InvalidParameterError(f"--output {options.output}: {error.strerror}") from error
 
 
-def load_pipeline(settings: ModelSettings) -> Pipeline:
-    """Every model that `settings` name; only here are the libraries imported.
-
-    Raises:
-        ModelLoadError: as `assembly.load_pipeline`.
-    """
-    from asr_diarization import assembly
-
-    return assembly.load_pipeline(settings)
-
-
 def _transcribe_file(pipeline: Pipeline, path: Path, parameters: InferenceConfig) -> Transcript:
-    from tqdm import tqdm
+    with bars(bar_format=BAR, leave=False) as show, path.open("rb") as audio:
 
-    bars: dict[str, tqdm] = {}
+        def report(progress: Progress) -> None:
+            show(f"{path.name}: {progress.stage}", 100 * progress.done / progress.total, 100)
 
-    def show(progress: Progress) -> None:
-        if progress.stage not in bars:
-            bars[progress.stage] = tqdm(
-                total=100, desc=f"{path.name}: {progress.stage}", bar_format=BAR, leave=False
-            )
-        bar = bars[progress.stage]
-        bar.update(100 * progress.done / progress.total - bar.n)
-
-    try:
-        with path.open("rb") as audio:
-            transcript = pipeline(audio, parameters, show)
-    finally:
-        for bar in bars.values():
-            bar.close()
+        transcript = pipeline(audio, parameters, report)
     for warning in transcript.warnings:
         print(f"{path}: warning: {warning}", file=sys.stderr)
     return transcript
 
 
 def _write(transcript: Transcript, path: Path, options: argparse.Namespace) -> None:
-    suffix, form = FORMATS[options.format]
-    text = form(transcript, path.stem)
+    form = FORMATS[options.format]
+    text = form.write(transcript, path.stem)
     if options.json is not None:
-        full = json.dumps(to_json(transcript), ensure_ascii=False, indent=2)
-        options.json.write_text(full + "\n", encoding="utf-8")
+        options.json.write_text(FORMATS["json"].write(transcript, path.stem), encoding="utf-8")
     if options.output is None:
         sys.stdout.write(text)
     else:
-        (options.output / f"{path.stem}.{suffix}").write_text(text, encoding="utf-8")
+        (options.output / f"{path.stem}.{form.suffix}").write_text(text, encoding="utf-8")
 
 
 def _complaint(error: Exception, path: Path) -> str:

@@ -1,1 +1,1 @@
-"""A transcript in every form callers ask for; only here are times rounded."""
+"""File formats of a transcript; times are rounded here and nowhere else."""

@@ -1,7 +1,4 @@
-"""The one place that rounds: every format is made of whole milliseconds.
-
-So whoever has the JSON can write all other formats from it.
-"""
+"""Rounding: every format is made of whole milliseconds, so all can be written from the JSON."""
 
 from __future__ import annotations
 
@@ -16,6 +13,11 @@ def milliseconds(value: float) -> int:
     return round(seconds(value) * 1000)
 
 
-def rounded(value: float | None) -> float | None:
+def rounded(value: float) -> float:
+    """A number with three decimals."""
+    return round(value, 3)
+
+
+def rounded_if_known(value: float | None) -> float | None:
     """A number with three decimals; None stays None."""
-    return None if value is None else round(value, 3)
+    return None if value is None else rounded(value)

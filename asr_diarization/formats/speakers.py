@@ -1,8 +1,10 @@
-"""Who speaks when, for tools that score or show it: RTTM and SegLST."""
+"""Speaker formats for tools that score or show them: RTTM and SegLST."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+
+from typing_extensions import TypedDict
 
 from asr_diarization.formats.rounding import milliseconds, seconds
 from asr_diarization.transcript import Transcript
@@ -19,7 +21,17 @@ def to_rttm(transcript: Transcript, name: str = "recording") -> str:
     return "".join(lines)
 
 
-def to_seglst(transcript: Transcript, name: str = "recording") -> list[dict[str, Any]]:
+class SeglstSegment(TypedDict):
+    """A segment as SegLST has it."""
+
+    session_id: str
+    start_time: float
+    end_time: float
+    speaker: str
+    words: str
+
+
+def to_seglst(transcript: Transcript, name: str = "recording") -> list[SeglstSegment]:
     """Segments as CHiME's SegLST, which MeetEval scores."""
     return [
         {
@@ -34,5 +46,5 @@ def to_seglst(transcript: Transcript, name: str = "recording") -> list[dict[str,
 
 
 def _field(text: str) -> str:
-    """RTTM is split at spaces."""
-    return text.replace(" ", "_")
+    """A value of an RTTM line, which is read by splitting at spaces."""
+    return re.sub(r"\s", "_", text)

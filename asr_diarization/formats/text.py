@@ -1,4 +1,4 @@
-"""Plain text: all that was said in one line, or the conversation to read."""
+"""Plain text: everything that was said in one line, or a conversation with speakers and times."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def to_text(transcript: Transcript) -> str:
 
 
 def to_conversation(transcript: Transcript) -> str:
-    """One line for each utterance, to read, with times: `[00:07.1 SPEAKER_00] Hello.`."""
+    """One line for each utterance: `[00:07.1 SPEAKER_00] Hello.`."""
     lines = []
     for segment in group_by_speaker(transcript.segments):
-        who = f" {segment.speaker}" if segment.speaker else ""
-        lines.append(f"[{_clock(segment.start)}{who}] {segment.text}\n")
+        speaker = f" {segment.speaker}" if segment.speaker else ""
+        lines.append(f"[{_clock(segment.start)}{speaker}] {segment.text}\n")
     return "".join(lines)
 
 

@@ -1,8 +1,8 @@
-"""Door 2: a server of its own, speaking three protocols.
+"""Door 2: a server with three APIs.
 
-`POST /` and `/predict` are the endpoint's (see `predict_api`), `/v1` is OpenAI's (`openai_api`).
-Models run in one thread, one recording at a time; the event loop only moves bytes, so that
-`/health` answers whatever goes on.
+`POST /` and `/predict` are the endpoint's own (`predict_api`), `/render` writes files
+(`render_api`), `/v1` is OpenAI's (`openai_api`). Models run in one thread, one recording at a time;
+the event loop only moves bytes, so that `/health` always answers.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from asr_diarization.server.middleware import ApiKeys, JsonLines, RequestLog
 from asr_diarization.server.openai_api import openai_routes
 from asr_diarization.server.openapi import docs_page
 from asr_diarization.server.predict_api import predict_routes
+from asr_diarization.server.render_api import render_routes
 from asr_diarization.server.service import Recognizer, Service
 from asr_diarization.server.settings import ServerSettings
 
@@ -59,6 +60,7 @@ def create_app(settings: ServerSettings, pipeline: Recognizer | None = None) -> 
     )
     app.state.service = service
     app.include_router(predict_routes(service))
+    app.include_router(render_routes(service))
     app.include_router(openai_routes(service))
     _add_operators_routes(app, service)
     if UI_DIRECTORY.is_dir():
@@ -78,7 +80,7 @@ def _add_operators_routes(app: FastAPI, service: Service) -> None:
     @app.head("/ready", include_in_schema=False)
     @app.get(
         "/ready",
-        summary="Takes work",
+        summary="Accepts work",
         tags=["operators"],
         responses={503: {"description": "shutting down"}},
     )
@@ -101,7 +103,7 @@ def _add_operators_routes(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI, settings: ServerSettings) -> None:
-    """The page, and what it has to know before anybody has shown a key."""
+    """The page, and the settings that it needs before a key is typed."""
 
     @app.get("/ui/settings.json", include_in_schema=False)
     async def page_settings() -> dict[str, bool]:
@@ -127,7 +129,7 @@ def _add_error_handlers(app: FastAPI, service: Service) -> None:
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
-    """The last one added is the first a request meets."""
+    """The middleware that is added last sees a request first."""
     settings = service.settings
     if settings.api_keys:
         app.add_middleware(ApiKeys, keys=settings.api_keys)
@@ -137,7 +139,7 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            expose_headers=["X-Request-ID", "Retry-After", "Content-Disposition"],
         )
     if settings.trusted_hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.trusted_hosts))
@@ -145,10 +147,10 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
 
 
 def serve(settings: ServerSettings) -> None:
-    """Load, listen, and answer until a signal says stop.
+    """Load the models, listen, and answer until a signal comes.
 
     Raises:
-        ModelLoadError: as `load_pipeline`; nothing was listened to.
+        ModelLoadError: as `load_pipeline`; the server did not listen yet.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
@@ -170,14 +172,14 @@ def serve(settings: ServerSettings) -> None:
 
 
 class Server(uvicorn.Server):
-    """After a signal, what waits is refused at once and what is under way gets its seconds."""
+    """After a signal, waiting requests are refused and running ones get `SHUTDOWN_SECONDS`."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer everybody, then end."""
+        """Answer all requests, then end."""
         queue = self._service.queue
         self._service.drain()
         last_call = asyncio.get_running_loop().call_later(

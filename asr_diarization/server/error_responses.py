@@ -1,16 +1,16 @@
-"""Errors as HTTP answers: the one table of the server, and the two shapes callers expect."""
+"""Exceptions -> HTTP status and JSON body, ours and OpenAI's."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Scope
+from typing_extensions import TypedDict
 
 from asr_diarization.errors import (
     AudioTooLongError,
@@ -20,6 +20,7 @@ from asr_diarization.errors import (
     InvalidRequestError,
     NoRoomError,
     ShuttingDownError,
+    TranscriptTooLargeError,
     UploadTimeoutError,
 )
 
@@ -28,6 +29,7 @@ logger = logging.getLogger("asr_diarization.server")
 STATUS: Mapping[type[Exception], int] = {
     UploadTimeoutError: 408,
     AudioTooLongError: 413,
+    TranscriptTooLargeError: 413,
     InvalidAudioError: 415,
     InvalidRequestError: 422,
     BusyError: 429,
@@ -37,7 +39,7 @@ STATUS: Mapping[type[Exception], int] = {
     NoRoomError: 503,
     ShuttingDownError: 503,
 }
-"""Children are answered as their nearest parent here; anything else is 500, and our fault."""
+"""A subclass has the status of its nearest parent; any other exception is 500, our fault."""
 
 INTERNAL = "internal error; the server's log has the details"
 OPENAI_PREFIX = "/v1/"
@@ -52,6 +54,28 @@ _OPENAI_CODES = {
 }
 
 
+class ErrorJson(TypedDict):
+    """The body of an error."""
+
+    error: str
+    type: str
+
+
+class OpenAIError(TypedDict):
+    """An error as OpenAI describes it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorJson(TypedDict):
+    """The body of an error below `/v1/`."""
+
+    error: OpenAIError
+
+
 def status_of(error: Exception) -> int:
     """The status of the answer to a request that ended in `error`."""
     if isinstance(error, HTTPException):
@@ -60,7 +84,7 @@ def status_of(error: Exception) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """What a caller is told; other people's exceptions may hold anything and are not passed on."""
+    """The sentence for the caller; it holds nothing of exceptions that are not ours."""
     if isinstance(error, HTTPException):
         return error.detail
     if isinstance(error, ClientDisconnect):
@@ -72,9 +96,9 @@ def message_of(error: Exception) -> str:
 
 
 def record_error(scope: Scope, error: Exception) -> None:
-    """Let the request's line in the log name `error`, and show where ours happened.
+    """Name `error` in the request's log line; log a traceback when it is our fault.
 
-    The line tells the status the caller was told, which in a stream comes after a 200.
+    The line has the status that the caller was told, which in a stream comes after a 200.
     """
     log = scope["state"]["log"]
     log["error"], log["status"] = type(error).__name__, status_of(error)
@@ -83,7 +107,7 @@ def record_error(scope: Scope, error: Exception) -> None:
         logger.error("failed", exc_info=error, extra={"fields": fields})
 
 
-def error_body(path: str, error: Exception) -> dict[str, Any]:
+def error_body(path: str, error: Exception) -> ErrorJson | OpenAIErrorJson:
     """`{"error": sentence, "type": name}`, or OpenAI's shape below `/v1/`."""
     status, message = status_of(error), message_of(error)
     if not path.startswith(OPENAI_PREFIX):
@@ -105,11 +129,11 @@ def error_body(path: str, error: Exception) -> dict[str, Any]:
 def error_response(
     path: str, error: Exception, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """The whole answer."""
-    given = {**(getattr(error, "headers", None) or {}), **(headers or {})}
-    return JSONResponse(error_body(path, error), status_of(error), headers=given)
+    """The error as a whole answer."""
+    merged = {**(getattr(error, "headers", None) or {}), **(headers or {})}
+    return JSONResponse(error_body(path, error), status_of(error), headers=merged)
 
 
 def dumped(content: object) -> bytes:
-    """JSON as small as it gets."""
+    """Compact JSON."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Server-sent events: what a watcher is told while a recording is being worked on."""
+"""Server-sent events: a response that is sent while a recording is being worked on."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def event(data: object, name: str | None = None) -> bytes:
 
 
 class EventStream(Response):
-    """Sends what `produce` emits, as it comes.
+    """Sends the events that `produce` emits, as they come.
 
     The answer begins with the first event, so that an error before it has its own status; an error
-    after it becomes a last event, by `on_error`.
+    after it becomes the last event, which `on_error` makes.
     """
 
     media_type = "text/event-stream"
@@ -43,7 +43,7 @@ class EventStream(Response):
         self._produce, self._on_error = produce, on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Send everything; `produce` itself watches whether the caller is still there."""
+        """Send everything; `produce` itself notices when the caller disconnects."""
         events: asyncio.Queue[bytes | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 

@@ -1,4 +1,4 @@
-"""What Prometheus can ask: how much is asked, how long it waits, how fast it is answered."""
+"""Metrics for Prometheus: requests, waiting times, stages and speed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPEEDS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class Metrics:
-    """The figures of one server; a registry of their own, so that two servers do not mix."""
+    """The metrics of one server, in a registry of their own: two servers do not mix."""
 
     def __init__(self, queue: WorkQueue) -> None:
         self._registry = registry = CollectorRegistry()
@@ -40,7 +40,7 @@ class Metrics:
         running = Gauge("asr_queue_running", "Recordings being worked on.", registry=registry)
         running.set_function(lambda: queue.running)
         self._queue_seconds = Histogram(
-            "asr_queue_seconds", "What recordings waited.", buckets=SECONDS, registry=registry
+            "asr_queue_seconds", "How long recordings waited.", buckets=SECONDS, registry=registry
         )
         self._stage_seconds = Counter(
             "asr_stage_seconds", "Seconds spent in each stage.", ["stage"], registry=registry
@@ -55,14 +55,14 @@ class Metrics:
             registry=registry,
         )
         self._drafted = Counter(
-            "asr_drafted_tokens", "Tokens the assistant guessed.", registry=registry
+            "asr_drafted_tokens", "Tokens the assistant drafted.", registry=registry
         )
         self._accepted = Counter(
-            "asr_accepted_tokens", "Of these, kept by the main model.", registry=registry
+            "asr_accepted_tokens", "Drafted tokens the main model accepted.", registry=registry
         )
         self._acceptance = Gauge(
             "asr_acceptance_rate",
-            "Share of guessed tokens kept in the latest assisted request.",
+            "Share of drafted tokens accepted in the latest assisted request.",
             registry=registry,
         )
 
@@ -71,25 +71,25 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
-    def transcribed(self, figures: Mapping[str, object], waited: float, worked: float) -> None:
-        """Count one recording; `figures` are its transcript's stats."""
+    def transcribed(self, stats: Mapping[str, object], waited: float, worked: float) -> None:
+        """Count one recording: its transcript's stats, and seconds of waiting and of work."""
         self._queue_seconds.observe(waited)
-        audio = figures.get("audio_seconds")
+        audio = stats.get("audio_seconds")
         if isinstance(audio, float | int):
             self._audio_seconds.inc(audio)
             self._speed.observe(audio / max(worked, 1e-9))
-        stages = figures.get("seconds")
+        stages = stats.get("seconds")
         if isinstance(stages, Mapping):
             for stage, seconds in stages.items():
                 self._stage_seconds.labels(stage).inc(max(0.0, seconds))
-        self._assisted(figures.get("speculative"))
+        self._assisted(stats.get("speculative"))
 
-    def _assisted(self, figures: object) -> None:
-        if isinstance(figures, Mapping) and figures.get("drafted"):
-            self._drafted.inc(figures["drafted"])
-            self._accepted.inc(figures["accepted"])
-            self._acceptance.set(figures["accepted"] / figures["drafted"])
+    def _assisted(self, stats: object) -> None:
+        if isinstance(stats, Mapping) and stats.get("drafted"):
+            self._drafted.inc(stats["drafted"])
+            self._accepted.inc(stats["accepted"])
+            self._acceptance.set(stats["accepted"] / stats["drafted"])
 
     def page(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, a line in the log, a key, careful headers."""
+"""Middleware around every request: its id, its log line, its API key, security headers."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from asr_diarization.server.metrics import Metrics
 logger = logging.getLogger("asr_diarization.server")
 
 OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json", "/ui")
-"""Need no key: whether it is alive, and pages that have to load before one can be typed."""
+"""Paths that need no key: health, and pages that must load before a key can be typed."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _WAVEFORM_STYLE = "sha256-XGW/cX2BkTPWNNT3NdyASrPEWZfPnKdPJaJ2aN7R+v8="
-"""The one style sheet that wavesurfer.js writes into its shadow root (tests/page compares)."""
+"""Hash of the style sheet that wavesurfer.js writes into its shadow root; tests/page compares."""
 
-_PAGE = (
+_PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; media-src blob:; "
     f"style-src 'self' '{_WAVEFORM_STYLE}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per record, whatever its message holds; `extra={"fields": {...}}` adds."""
+    """Formats a record as one JSON object; `extra={"fields": {...}}` adds fields to it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -56,10 +56,10 @@ class JsonLines(logging.Formatter):
 
 
 class RequestLog:
-    """Gives every request an id, answers what nobody caught, writes one line, and counts.
+    """Gives every request an id, answers uncaught exceptions, writes a log line, and counts.
 
     The line holds `scope["state"]["log"]`, where routes put their figures. It never holds a query
-    string, a header, a file name or a word that was said.
+    string, a header, a file name or words of a transcript.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -83,7 +83,7 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as error:  # noqa: BLE001  the outermost place that still knows the id
+        except Exception as error:  # noqa: BLE001  the outermost code that knows the id
             record_error(scope, error)
             if status == 0:
                 await error_response(scope["path"], error)(scope, receive, send_with_headers)
@@ -107,15 +107,15 @@ def _add_headers(headers: MutableHeaders, path: str, request_id: str) -> None:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if path.startswith("/ui"):
         headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
-        headers.setdefault("Content-Security-Policy", _PAGE)
+        headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
         headers.setdefault("Cache-Control", "no-cache")
     else:
-        headers.setdefault("Content-Security-Policy", _NOTHING)
+        headers.setdefault("Content-Security-Policy", _API_POLICY)
         headers.setdefault("Cache-Control", "no-store")
 
 
 class ApiKeys:
-    """Lets only those in who show a key, as `Authorization: Bearer KEY`."""
+    """Refuses requests without one of the keys, sent as `Authorization: Bearer KEY`."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
         self._app = app
@@ -123,7 +123,7 @@ class ApiKeys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] != "http" or _is_open(scope) or self._knows(scope):
+        if scope["type"] != "http" or _is_open(scope) or self._has_key(scope):
             await self._app(scope, receive, send)
             return
         error = HTTPException(
@@ -134,11 +134,11 @@ class ApiKeys:
         scope["state"]["log"]["error"] = "Unauthorized"
         await error_response(scope["path"], error)(scope, receive, send)
 
-    def _knows(self, scope: Scope) -> bool:
+    def _has_key(self, scope: Scope) -> bool:
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        shown = _digest(key.strip())
-        # Digests have one length, and all keys are compared: time tells nothing about either.
-        matches = [hmac.compare_digest(shown, known) for known in self._digests]
+        digest = _digest(key.strip())
+        # Digests have one length, and all are compared: the time taken tells nothing about a key.
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches) and scheme.lower() == "bearer"
 
 

@@ -1,4 +1,4 @@
-"""What `/openapi.json` and `/docs` say: bodies that one schema cannot tell from a signature."""
+"""The description at `/openapi.json` and `/docs`, where FastAPI cannot tell it from signatures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from html import escape
 from typing import Any
 
 from asr_diarization.config import InferenceConfig
+from asr_diarization.formats.openai_response import DiarizedJson, TextJson, VerboseJson
+from asr_diarization.formats.response import ResponseJson
+from asr_diarization.formats.validation import schema_of
+from asr_diarization.server.error_responses import ErrorJson, OpenAIErrorJson
+from asr_diarization.server.openai_form import GRANULARITIES, RESPONSE_FORMATS
 
 _AUDIO = {"type": "string", "format": "binary", "description": "A recording, any format."}
 
 
-def _fields() -> dict[str, Any]:
-    schema = InferenceConfig.model_json_schema()
-    properties: dict[str, Any] = schema["properties"]
-    properties["known_speakers"]["items"] = schema["$defs"]["KnownSpeaker"]
+def _parameters() -> dict[str, Any]:
+    properties: dict[str, Any] = schema_of(InferenceConfig)["properties"]
     return properties
 
 
@@ -27,64 +30,6 @@ def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
 
 
 _TEXT = {"type": "string"}
-_NUMBER = {"type": "number"}
-_NAME = {"type": ["string", "null"]}
-_TIMES = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
-_STRINGS = {"type": "array", "items": _TEXT}
-
-
-def _list(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": _object(properties, list(properties))}
-
-
-_TRANSCRIPT: dict[str, Any] = {
-    "text": _TEXT,
-    "chunks": _list({"text": _TEXT, "timestamp": _TIMES}),
-    "speakers": _list({"speaker": _NAME, "text": _TEXT, "timestamp": _TIMES}),
-    "language": _NAME,
-    "duration": _NUMBER,
-    "words": _list(
-        {
-            "word": _TEXT,
-            "start": _NUMBER,
-            "end": _NUMBER,
-            "probability": {"type": ["number", "null"]},
-            "speaker": _NAME,
-        }
-    ),
-    "segments": _list(
-        {
-            "start": _NUMBER,
-            "end": _NUMBER,
-            "text": _TEXT,
-            "speaker": _NAME,
-            "language": _NAME,
-            "speaker_confidence": {"type": ["number", "null"]},
-            "overlap": {"type": "boolean"},
-        }
-    ),
-    "turns": _list({"speaker": _TEXT, "start": _NUMBER, "end": _NUMBER}),
-    "similarities": {"type": "object", "additionalProperties": _NUMBER},
-    "embeddings": {
-        "type": "object",
-        "additionalProperties": {"type": "array", "items": _NUMBER},
-    },
-    "warnings": _STRINGS,
-    "stats": {"type": "object"},
-}
-
-_ALWAYS = [name for name in _TRANSCRIPT if name not in ("similarities", "embeddings")]
-
-_ERROR = _object({"error": _TEXT, "type": _TEXT}, ["error", "type"])
-_OPENAI_ERROR = _object(
-    {
-        "error": _object(
-            {"message": _TEXT, "type": _TEXT, "param": _NAME, "code": _NAME},
-            ["message", "type", "param", "code"],
-        )
-    },
-    ["error"],
-)
 _REASONS = {
     401: "a key is needed, or it is not known",
     408: "the upload came too slowly",
@@ -95,14 +40,16 @@ _REASONS = {
     500: "our fault",
     503: "out of memory, no room for uploads, or shutting down",
 }
-ERRORS: dict[int | str, dict[str, Any]] = {s: _json(_ERROR, why) for s, why in _REASONS.items()}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    s: _json(schema_of(ErrorJson), why) for s, why in _REASONS.items()
+}
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: _json(_OPENAI_ERROR, why) for status, why in _REASONS.items()
+    status: _json(schema_of(OpenAIErrorJson), why) for status, why in _REASONS.items()
 }
 
 PREDICT_PARAMETERS = [
     {"name": name, "in": "query", "required": False, "schema": schema}
-    for name, schema in _fields().items()
+    for name, schema in _parameters().items()
 ]
 PREDICT_BODY = {
     "required": True,
@@ -124,7 +71,7 @@ PREDICT_BODY = {
             "schema": _object(
                 {
                     "inputs": {**_TEXT, "description": "The recording as base64, or a data: URL."},
-                    "parameters": _object(_fields()),
+                    "parameters": _object(_parameters()),
                 },
                 ["inputs"],
             )
@@ -139,7 +86,7 @@ PREDICT_RESPONSE = {
         "peaks), `progress`, `segment`, and last `transcript`, with the same, or `error`."
     ),
     "content": {
-        "application/json": {"schema": _object(_TRANSCRIPT, _ALWAYS)},
+        "application/json": {"schema": schema_of(ResponseJson)},
         "text/event-stream": {"schema": _TEXT},
     },
 }
@@ -157,11 +104,11 @@ OPENAI_BODY = {
                     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
                     "response_format": {
                         **_TEXT,
-                        "enum": ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"],
+                        "enum": list(RESPONSE_FORMATS),
                     },
                     "timestamp_granularities[]": {
                         "type": "array",
-                        "items": {**_TEXT, "enum": ["word", "segment"]},
+                        "items": {**_TEXT, "enum": list(GRANULARITIES)},
                     },
                     "stream": {"type": "boolean"},
                 },
@@ -173,7 +120,9 @@ OPENAI_BODY = {
 OPENAI_RESPONSE = {
     "description": "In the format that was asked for.",
     "content": {
-        "application/json": {"schema": _object({"text": _TEXT}, ["text"])},
+        "application/json": {
+            "schema": {"anyOf": [schema_of(kind) for kind in (VerboseJson, DiarizedJson, TextJson)]}
+        },
         "text/plain": {"schema": _TEXT},
         "application/x-subrip": {"schema": _TEXT},
         "text/vtt": {"schema": _TEXT},
@@ -184,13 +133,13 @@ _MODEL = _object({"id": _TEXT, "object": _TEXT, "created": {"type": "integer"}, 
 MODEL_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: _json(_MODEL, "The one model."),
     401: OPENAI_ERRORS[401],
-    404: _json(_OPENAI_ERROR, "There is no model of that name."),
+    404: _json(schema_of(OpenAIErrorJson), "There is no model of that name."),
 }
 MODELS_RESPONSE = _json(_object({"object": _TEXT, "data": {"type": "array"}}), "The one model.")
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The API as one page of HTML that loads nothing from anywhere."""
+    """The API as one HTML page that loads no other file."""
     parts = []
     for path, methods in document["paths"].items():
         for method, route in methods.items():
@@ -203,7 +152,7 @@ def docs_page(document: dict[str, Any]) -> str:
                 for status, answer in route["responses"].items()
             )
             parts.append(f"<table><caption>answers</caption>{rows}</table>")
-    parameters = _table("parameters", _object(_fields()))
+    parameters = _table("parameters", _object(_parameters()))
     title = escape(document["info"]["title"])
     about = escape(document["info"].get("description", ""))
     return (

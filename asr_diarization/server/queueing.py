@@ -20,10 +20,10 @@ LONGEST_RETRY_SECONDS = 600
 
 
 class Job:
-    """A piece of work, from its place in the queue to its end."""
+    """One recording to work on, from its place in the queue to its end."""
 
     def __init__(self, on_progress: OnProgress = ignore_progress) -> None:
-        """`on_progress` hears how the queue moves, if there is anybody to wait for."""
+        """`on_progress` is told when the queue moves, if other jobs come first."""
         self.scope, self._on_progress = anyio.CancelScope(), on_progress
         self._ahead = self._most_ahead = 0
         self.waited_seconds = 0.0
@@ -31,36 +31,36 @@ class Job:
         self.error: AsrDiarizationError | None = None
 
     def stop(self, error: AsrDiarizationError) -> None:
-        """Leave the queue with `error`; work under way raises it at its next `check`."""
+        """Leave the queue with `error`; a running job raises it at its next `check`."""
         self.error = self.error or error
         self.scope.cancel()
 
     def move(self, ahead: int) -> None:
-        """Tell how many are still ahead, if that is news."""
+        """Report the number of jobs ahead, if it changed."""
         if ahead != self._ahead:
             self._ahead, self._most_ahead = ahead, max(ahead, self._most_ahead)
-            gone = self._most_ahead - ahead
-            self._on_progress(Progress("queue", gone, self._most_ahead))
+            done = self._most_ahead - ahead
+            self._on_progress(Progress("queue", done, self._most_ahead))
 
     def check(self) -> None:
-        """Raise the reason why nobody wants this any more, if there is one; from any thread."""
+        """Raise the error that the job was stopped with, if it was; from any thread."""
         if self.error is not None:
             raise self.error
 
 
 class WorkQueue:
-    """First come, first served, `at_once` at a time, each in a thread that is kept.
+    """First come, first served, one at a time, all in one thread.
 
-    A thread of its own, not one of anyio's pool: those end when idle, and with each new one the
-    numerical libraries build their pools and caches again.
+    The thread is not one of anyio's pool: those end when idle, and in each new one the numerical
+    libraries build their pools and caches again.
     """
 
-    def __init__(self, max_waiting: int, at_once: int = 1) -> None:
-        self._at_once, self._max_waiting = at_once, max_waiting
-        self._places = anyio.CapacityLimiter(at_once)
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="inference")
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        self._turn = anyio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._jobs: dict[Job, None] = {}
-        self._mean_seconds = 5.0  # of a job; a guess until the first one has ended
+        self._mean_seconds = 5.0  # of a job; a guess until the first job has ended
         self.is_closing = False
 
     @property
@@ -70,50 +70,45 @@ class WorkQueue:
 
     @property
     def waiting(self) -> int:
-        """Jobs that have a place but no worker yet."""
+        """Jobs that wait for their turn."""
         return len(self._jobs) - self.running
 
-    @property
-    def ahead(self) -> int:
-        """How many jobs a new one would wait for."""
-        return len(self._jobs) if len(self._jobs) >= self._at_once else 0
-
     def retry_after_seconds(self) -> int:
-        """When the queue is likely to have a place again."""
+        """Seconds until the queue is likely to have a place again."""
         return max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._mean_seconds)))
 
     def check(self) -> None:
-        """Raise what `run` would raise now, before a caller uploads for nothing.
+        """Raise the error that `run` would raise now, before a caller uploads in vain.
 
         Raises:
             BusyError: all places are taken.
-            ShuttingDownError: no more work is taken.
+            ShuttingDownError: no more work is accepted.
         """
         if self.is_closing:
             raise ShuttingDownError
-        if len(self._jobs) >= self._max_waiting + self._at_once:
+        if len(self._jobs) >= self._max_waiting + 1:
             raise BusyError(
                 f"{self.waiting} recordings are waiting already, try again in about "
                 f"{self.retry_after_seconds()} s (MAX_QUEUE={self._max_waiting})"
             )
 
     async def run(self, work: Callable[[], T], job: Job) -> T:
-        """What `work` returns, once it was its turn.
+        """What `work` returns; it waits for its turn.
 
         Raises:
             BusyError: as `check`.
-            AsrDiarizationError: what `job.stop` was called with.
+            AsrDiarizationError: the error that `job.stop` was called with.
         """
         self.check()
-        job.move(self.ahead)
+        job.move(len(self._jobs))
         self._jobs[job] = None
         began = time.perf_counter()
         try:
             with job.scope:
-                async with self._places:
+                async with self._turn:
                     job.is_running = True
                     job.waited_seconds = time.perf_counter() - began
-                    # A thread cannot be interrupted; its place is free when it has ended.
+                    # A thread cannot be interrupted; the next turn begins when this work has ended.
                     with anyio.CancelScope(shield=True):
                         return await self._in_thread(work)
         finally:
@@ -127,20 +122,20 @@ class WorkQueue:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         began = time.perf_counter()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         finally:
             self._mean_seconds += 0.2 * (time.perf_counter() - began - self._mean_seconds)
 
     def drain(self) -> None:
-        """Take no more work and refuse what waits; what is under way goes on."""
+        """Accept no more work and refuse the jobs that wait; the running job goes on."""
         self.is_closing = True
         for job in list(self._jobs):
             if not job.is_running:
                 job.stop(ShuttingDownError())
 
     def close(self) -> None:
-        """Stop everything: work under way ends at its next `check`."""
+        """Stop everything: the running job ends at its next `check`."""
         self.drain()
         for job in list(self._jobs):
             job.stop(ShuttingDownError("the server was shut down before this was finished"))
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)

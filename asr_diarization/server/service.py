@@ -1,4 +1,4 @@
-"""What both APIs of the server share: an upload in, its transcript out, through the queue."""
+"""The service behind all APIs: an upload goes through the queue and becomes a transcript."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from asr_diarization.audio.decode import Encoded
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import CancelledError
 from asr_diarization.protocols import OnProgress, Progress, ignore_progress
+from asr_diarization.server.bodies import BodyReader
 from asr_diarization.server.metrics import Metrics
 from asr_diarization.server.queueing import Job, WorkQueue
 from asr_diarization.server.settings import ServerSettings
@@ -27,10 +28,10 @@ T = TypeVar("T")
 
 
 class Recognizer(Protocol):
-    """What `Pipeline` is to the server."""
+    """The part of `Pipeline` that the server uses."""
 
     def check(self, file: BinaryIO, parameters: InferenceConfig) -> None:
-        """Raise `InvalidRequestError` for what is seen to be wrong without any work."""
+        """Raise `InvalidRequestError` for a request that is wrong at first sight."""
         ...
 
     def __call__(
@@ -41,13 +42,14 @@ class Recognizer(Protocol):
 
 
 class Service:
-    """One pipeline, the queue in front of it, and what is counted on the way."""
+    """One pipeline, the queue in front of it, and the metrics of both."""
 
     def __init__(self, settings: ServerSettings, pipeline: Recognizer) -> None:
         self.settings, self._pipeline = settings, pipeline
         self.queue = WorkQueue(settings.max_queue)
         self.metrics = Metrics(self.queue)
-        self.uploads = UploadReader(settings)
+        self.bodies = BodyReader(settings)
+        self.uploads = UploadReader(settings, self.bodies)
 
     async def transcribe(
         self,
@@ -56,25 +58,25 @@ class Service:
         render: Callable[[Transcript], T],
         on_progress: OnProgress = ignore_progress,
     ) -> T:
-        """`render` of the transcript, made in the worker's thread; the upload is closed.
+        """What `render` returns for the transcript, in the worker's thread; closes the upload.
 
-        What cannot be used is refused at once; only work waits for its turn.
+        A request that cannot be answered is refused at once and does not wait in the queue.
 
         Raises:
             BusyError: the queue is full.
             InvalidRequestError: the recording or a parameter cannot be used.
-            CancelledError: the caller went away; work stops at the next progress.
+            CancelledError: the caller went away; the work stops at its next progress.
             AsrDiarizationError: as `Pipeline`.
         """
         job, log = Job(on_progress), request.state.log
 
-        def stop_or_tell(progress: Progress) -> None:
+        def check_and_report(progress: Progress) -> None:
             job.check()
             on_progress(progress)
 
         def work() -> T:
             began = time.perf_counter()
-            transcript = self._pipeline(upload.file, upload.parameters, stop_or_tell)
+            transcript = self._pipeline(upload.file, upload.parameters, check_and_report)
             result = render(transcript)
             seconds = time.perf_counter() - began
             self.metrics.transcribed(transcript.stats, job.waited_seconds, seconds)
@@ -90,19 +92,20 @@ class Service:
         try:
             self.queue.check()
             await anyio.to_thread.run_sync(self._pipeline.check, upload.file, upload.parameters)
-            async with _watching(request.receive, job):
+            async with _stopped_on_disconnect(request.receive, job):
                 return await self.queue.run(work, job)
         finally:
             upload.close()
 
     def drain(self) -> None:
-        """Take no more work and no more uploads; what is under way goes on."""
+        """Accept no more work and no more uploads; the running job goes on."""
         self.queue.drain()
-        self.uploads.refuse()
+        self.bodies.refuse()
 
-    def for_watching(self, upload: Upload) -> Upload:
-        """The same upload in smaller batches, unless the caller chose a size: progress is told,
-        and work stops, after every batch.
+    def for_streaming(self, upload: Upload) -> Upload:
+        """The same upload with smaller batches, unless the caller chose a size.
+
+        After every batch progress is reported and the work can be stopped.
         """
         if "batch_size" in upload.parameters.model_fields_set:
             return upload
@@ -111,7 +114,7 @@ class Service:
 
 
 @asynccontextmanager
-async def _watching(receive: Receive, job: Job) -> AsyncIterator[None]:
+async def _stopped_on_disconnect(receive: Receive, job: Job) -> AsyncIterator[None]:
     """Stop `job` when the caller goes away."""
 
     async def watch() -> None:

@@ -1,4 +1,4 @@
-"""What the operator of the server decides, beside the models: who may ask, how much, and where."""
+"""Settings of the server: its address, its keys and its limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asr_diarization.config import ModelSettings
 
 
 def _split(value: object) -> object:
-    """`a, b` as a variable spells it."""
+    """Split `a, b`, as an environment variable writes a list."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -35,16 +35,16 @@ class ServerSettings(ModelSettings):
     cors_origins: Names = ()
     """Origins whose pages may call the API from a browser; none when empty."""
     max_queue: int = Field(default=8, ge=0, le=10_000)
-    """Recordings that may wait behind the one being worked on; more are answered 429."""
+    """Recordings that may wait while another one is worked on; more are answered 429."""
     max_uploads: int = Field(default=32, ge=1, le=10_000)
     """Uploads being read at the same time; more are answered 429."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
     """Larger recordings are refused while they are being read."""
     upload_idle_seconds: float = Field(default=30.0, gt=0)
-    """An upload that sends nothing for so long is given up."""
+    """An upload that sends nothing for this long is ended."""
     upload_seconds: float = Field(default=900.0, gt=0)
-    """An upload that takes longer in all is given up."""
+    """An upload that takes longer in all is ended."""
     stream_batch_size: int = Field(default=2, ge=1, le=256)
-    """Windows decoded together for callers who watch, unless they say `batch_size` themselves."""
+    """Windows decoded together for streams, unless the caller gives a `batch_size`."""
     shutdown_seconds: float = Field(default=25.0, ge=0)
-    """How long work under way may go on after a signal to stop."""
+    """How long a running request may go on after a signal to stop."""

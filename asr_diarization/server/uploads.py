@@ -1,60 +1,54 @@
-"""The body of a request -> a recording on disk or in memory, and checked parameters.
+"""Uploads: the body of a request becomes a recording and checked parameters.
 
 Four bodies mean the same: multipart (`file`, `parameters`), JSON (`inputs`, `parameters`), and raw
-audio with or without a content type. Bytes are counted while they arrive; above a size they are
-spooled to a temporary file, so that what waits in the queue costs no memory.
+audio with or without a content type.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
-import tempfile
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import anyio
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
 
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import (
     AsrDiarizationError,
     AudioTooLongError,
-    BusyError,
     InvalidAudioError,
     InvalidParameterError,
     InvalidRequestError,
-    NoRoomError,
-    ShuttingDownError,
-    UploadTimeoutError,
 )
 from asr_diarization.payloads import parse_parameters, parse_payload
+from asr_diarization.server.bodies import (
+    BodyReader,
+    closed_on_error,
+    disk_full_as_no_room,
+    spool_file,
+)
 from asr_diarization.server.settings import ServerSettings
 
-SPOOL_BYTES = 2**20
-"""Smaller uploads stay in memory."""
 FORM_BYTES = 8 * 2**20
-"""For all that is not the recording: field names, parameters, known voices, boundaries."""
+"""For everything beside the recording: field names, parameters, known voices, boundaries."""
 MAX_FIELDS, MAX_FILES = 100, 4
 
 UNTYPED = frozenset(
     {"", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"}
 )
-"""Content types that clients send without having looked; `curl --data-binary` does the third.
-Behind them may be audio or JSON, and the first byte tells: no audio file begins with a brace."""
+"""Content types that clients send for any body; `curl --data-binary` sends the third. The body may
+be audio or JSON, and its first byte tells: no audio file begins with a brace."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upload:
-    """A recording that has arrived, its bytes not yet looked at; close it when done."""
+    """A recording that has arrived and is not decoded yet; close it when done."""
 
     file: BinaryIO
     parameters: InferenceConfig
@@ -66,25 +60,14 @@ class Upload:
 
 
 class UploadReader:
-    """Reads bodies within the limits of the settings."""
+    """Reads uploads within the limits of the settings."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-        self._being_read: set[anyio.CancelScope] = set()
+    def __init__(self, settings: ServerSettings, bodies: BodyReader) -> None:
+        self._bodies, self._max_bytes = bodies, settings.max_upload_bytes
         self._parsing = asyncio.Semaphore(1)  # base64 takes four times its size while parsed
 
-    @property
-    def being_read(self) -> int:
-        """Uploads that have begun to arrive and not ended."""
-        return len(self._being_read)
-
-    def refuse(self) -> None:
-        """End what is being read with a `ShuttingDownError`."""
-        for reading in list(self._being_read):
-            reading.cancel()
-
     async def read(self, request: Request) -> Upload:
-        """Read one of the four bodies; the query string fills in what the body does not say.
+        """Read one of the four bodies; parameters in the body replace those of the query string.
 
         Raises:
             InvalidRequestError: the body is not what its content type says, or has no recording.
@@ -102,11 +85,12 @@ class UploadReader:
             return self.of_form(form, lambda: {**query, **_form_parameters(form)})
         is_json = kind == "application/json"
         may_be_json = is_json or kind in UNTYPED
-        file = await self._spool(request, may_be_json)
-        with _closed_on_error(file):
+        limit = self._max_bytes * 4 // 3 + FORM_BYTES if may_be_json else self._max_bytes
+        file = await self._bodies.spool(request, limit, self._too_large())
+        with closed_on_error(file):
             if is_json or (may_be_json and file.read(64).lstrip()[:1] == b"{"):
                 async with self._parsing:
-                    with _as_no_room():
+                    with disk_full_as_no_room():
                         return await anyio.to_thread.run_sync(self._of_json, file, query)
             self._check_size(file)
             return Upload(file, *parse_parameters(query))
@@ -116,9 +100,8 @@ class UploadReader:
 
         Raises: as `read`.
         """
-        with self._reading(request):
-            limit = self._settings.max_upload_bytes + FORM_BYTES
-            bounded = Request(request.scope, self._bounded(request.receive, limit))
+        limit = self._max_bytes + FORM_BYTES
+        with self._bodies.reading(request, limit, self._too_large()) as bounded:
             parser = MultiPartParser(
                 request.headers,
                 _as_form_errors(bounded.stream()),
@@ -134,12 +117,12 @@ class UploadReader:
                 raise InvalidRequestError(f"the form cannot be read: {error.message}") from error
 
     def of_form(self, form: FormData, parameters: Callable[[], Mapping[str, object]]) -> Upload:
-        """The recording in field `file`, with what `parameters` makes of the other fields.
+        """The recording in field `file`, with the parameters that `parameters` returns.
 
-        Its other files are closed, and all are when `parameters` raises.
+        The form's other files are closed; all files are when `parameters` raises.
         """
         chosen = form.get("file")
-        with _closed_on_error(*_files(form)):
+        with closed_on_error(*_files(form)):
             if not isinstance(chosen, UploadFile):
                 raise InvalidRequestError("the form has no file in field 'file'")
             self._check_size(chosen.file)
@@ -157,115 +140,25 @@ class UploadReader:
             data["parameters"] = {**query, **(data.get("parameters") or {})}
         request = parse_payload(data)
         del data
-        audio = _spool_file()
-        with _closed_on_error(audio):
+        audio = spool_file()
+        with closed_on_error(audio):
             audio.write(request.audio)
             self._check_size(audio)
             return Upload(audio, request.parameters, request.warnings)
 
-    async def _spool(self, request: Request, may_be_json: bool) -> BinaryIO:
-        limit = self._settings.max_upload_bytes
-        if may_be_json:
-            limit = limit * 4 // 3 + FORM_BYTES
-        file = _spool_file()
-        with _closed_on_error(file), self._reading(request):
-            receive = self._bounded(request.receive, limit)
-            async for chunk in Request(request.scope, receive).stream():
-                if file.tell() + len(chunk) > SPOOL_BYTES:
-                    await anyio.to_thread.run_sync(file.write, chunk)
-                else:
-                    file.write(chunk)
-            file.seek(0)
-            return file
-
-    @contextmanager
-    def _reading(self, request: Request) -> Iterator[None]:
-        """Count the uploads, and refuse one by its headers alone where that is possible."""
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise InvalidAudioError("compressed bodies (Content-Encoding) are not read")
-        length = request.headers.get("content-length", "")
-        if (
-            length.isdecimal()
-            and int(length) > self._settings.max_upload_bytes * 4 // 3 + FORM_BYTES
-        ):
-            raise self._too_large()
-        if self.being_read >= self._settings.max_uploads:
-            raise BusyError(
-                f"{self.being_read} uploads are being read already "
-                f"(MAX_UPLOADS={self._settings.max_uploads})"
-            )
-        with anyio.CancelScope() as reading:
-            self._being_read.add(reading)
-            try:
-                with _as_no_room():
-                    yield
-            finally:
-                self._being_read.discard(reading)
-        if reading.cancelled_caught:
-            raise ShuttingDownError
-
-    def _bounded(self, receive: Receive, limit: int) -> Receive:
-        """`receive` that gives up on what is too large or too slow."""
-        settings = self._settings
-        received, deadline = 0, time.monotonic() + settings.upload_seconds
-
-        async def bounded() -> Message:
-            nonlocal received
-            seconds = min(settings.upload_idle_seconds, deadline - time.monotonic())
-            try:
-                async with asyncio.timeout(seconds):
-                    message = await receive()
-            except TimeoutError:
-                raise UploadTimeoutError(
-                    f"the upload stood still for {settings.upload_idle_seconds:g} s, or took more "
-                    f"than {settings.upload_seconds:g} s (UPLOAD_IDLE_SECONDS, UPLOAD_SECONDS)"
-                ) from None
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise self._too_large()
-            return message
-
-        return bounded
-
     def _check_size(self, file: BinaryIO) -> None:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        if size > self._settings.max_upload_bytes:
+        if size > self._max_bytes:
             raise self._too_large()
         if not size:
             raise InvalidAudioError("the audio is empty (0 bytes)")
 
     def _too_large(self) -> AudioTooLongError:
         return AudioTooLongError(
-            f"the recording is larger than the {self._settings.max_upload_bytes} bytes this "
+            f"the recording is larger than the {self._max_bytes} bytes this "
             "server accepts (MAX_UPLOAD_BYTES); a compressed format such as opus is smaller"
         )
-
-
-@contextmanager
-def _as_no_room() -> Iterator[None]:
-    """Raise `NoRoomError` for a disk that is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise NoRoomError("no room is left for uploads (TMPDIR); try again later") from error
-
-
-def _spool_file() -> BinaryIO:
-    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
-
-
-@contextmanager
-def _closed_on_error(*files: BinaryIO) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        for file in files:
-            with suppress(OSError):  # what a full disk does not take from the file's buffer
-                file.close()
-        raise
 
 
 def _files(form: FormData) -> list[BinaryIO]:
@@ -273,7 +166,7 @@ def _files(form: FormData) -> list[BinaryIO]:
 
 
 async def _as_form_errors(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """`stream`, its errors wrapped in the only one at which the parser closes its files."""
+    """`stream` with its errors wrapped in the only error at which the parser closes its files."""
     try:
         async for chunk in stream:
             yield chunk
@@ -282,7 +175,7 @@ async def _as_form_errors(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes,
 
 
 def _form_parameters(form: FormData) -> dict[str, object]:
-    """Fields beside `file`, and those of the JSON object in field `parameters` over them."""
+    """The fields beside `file`; the JSON object in field `parameters` replaces them."""
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     given = _parsed(form.get("parameters") or "null", "field 'parameters'")
     if given is not None and not isinstance(given, Mapping):

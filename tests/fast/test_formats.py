@@ -11,13 +11,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_diarization.formats.json import to_diarized_json, to_json, to_verbose_json
+from asr_diarization.errors import InvalidParameterError
+from asr_diarization.formats.json import (
+    from_json,
+    to_diarized_json,
+    to_json,
+    to_segment,
+    to_text_json,
+    to_verbose_json,
+)
+from asr_diarization.formats.openai_response import DiarizedJson, TextJson, VerboseJson
 from asr_diarization.formats.registry import FORMATS
+from asr_diarization.formats.response import (
+    MAX_NAMES,
+    ResponseJson,
+    SegmentEventJson,
+    TranscriptJson,
+)
 from asr_diarization.formats.speakers import to_rttm, to_seglst
 from asr_diarization.formats.subtitles import MAX_CUE_CHARACTERS, MAX_CUE_SECONDS, to_srt, to_vtt
 from asr_diarization.formats.text import to_conversation, to_text
+from asr_diarization.formats.validation import schema_of, validated
 from asr_diarization.merging import assign_speakers
 from asr_diarization.transcript import Segment, Transcript, Turn, Word
+from tests.support import invented
 from tests.support.fakes import say
 
 TURNS = (Turn(0, 2.00049, "SPEAKER_00"), Turn(1.9, 4, "SPEAKER_01"))
@@ -31,20 +48,23 @@ ANYTHING = st.characters(codec="utf-8")
 
 @st.composite
 def transcripts(draw, alphabet=ANYTHING, *, overlapping=False):
+    """Words may be blank; they are all by the segment's speaker."""
     segments, now, last = [], 0.0, 0.0
     for _ in range(draw(st.integers(0, 6))):
         begins_at = draw(st.floats(0, now)) if overlapping else now
         now = begins_at + draw(st.floats(0, 4000))
         words = []
+        who = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01", None]))
         for _ in range(draw(st.integers(0, 40))):
             start = now + draw(st.floats(0, 3))
             now = start + draw(st.floats(0, 3))
             text = " " + draw(st.text(alphabet, max_size=30))
-            words.append(Word(text, start, now, draw(st.none() | st.floats(0, 1))))
+            words.append(Word(text, start, now, draw(st.none() | st.floats(0, 1)), who))
         text = "".join(word.text for word in words).strip()
         start = words[0].start if words else now
-        who = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01", None]))
-        segments.append(Segment(start, now, text, tuple(words), who, "en"))
+        sure = draw(st.none() | st.floats(0, 1))
+        segment = Segment(start, now, text, tuple(words), who, "en", draw(st.booleans()), sure)
+        segments.append(segment)
         last = max(last, now)
     segments.sort(key=lambda segment: segment.start)
     turns = tuple(Turn(s.start, s.end, s.speaker) for s in segments if s.speaker)
@@ -60,10 +80,10 @@ def strict(data):
 def test_every_form_can_be_written(transcript):
     for form in (to_json, to_verbose_json, to_diarized_json, to_seglst):
         assert strict(form(transcript)) == form(transcript)
-    for suffix, write in FORMATS.values():
-        text = write(transcript, "a name")
+    for format_ in FORMATS.values():
+        text = format_.write(transcript, "a name")
         text.encode()
-        if suffix == "json":
+        if format_.suffix == "json":
             json.loads(text)
 
 
@@ -232,6 +252,121 @@ def test_openai_forms():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_ends_a_file_properly(name):
-    text = FORMATS[name][1](TRANSCRIPT, "call")
+    text = FORMATS[name].write(TRANSCRIPT, "call")
     assert text.endswith("\n")
     assert "SPEAKER_00" in text or name == "verbose_json"
+
+
+def read(answer):
+    """The transcript in an answer, as it comes back from a client."""
+    return from_json(validated(TranscriptJson, json.loads(json.dumps(answer))))
+
+
+@given(st.one_of(invented.transcripts(), invented.transcripts(overlapping=True)))
+def test_every_format_can_be_written_from_the_json(transcript):
+    again = read(to_json(transcript))
+    for name, format_ in FORMATS.items():
+        assert format_.write(again, "a call") == format_.write(transcript, "a call"), name
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["a", " ", " b"], [" ", " a", " b"], [" a", " b", " "], [" a", "", "\x1c", " b\n", ""]],
+)
+def test_blank_words_keep_their_times(texts):
+    words = tuple(Word(text, float(i), i + 1.0) for i, text in enumerate(texts))
+    segment = Segment(0.0, float(len(texts)), "".join(texts).strip(), words)
+    after = Segment(6.0, 7.0, "c", (Word(" c", 6.0, 7.0),))
+    again = read(to_json(Transcript("en", 7.0, (segment, after))))
+    assert [[word.start for word in s.words] for s in again.segments] == [
+        [word.start for word in words],
+        [6.0],
+    ]
+    assert "".join(word.text for word in again.segments[0].words).strip() == segment.text
+
+
+def test_a_segment_that_was_rewritten_loses_its_words_and_no_other_does():
+    answer = to_json(TRANSCRIPT)
+    answer["segments"][1]["text"] = "Not so well."
+    again = read(answer)
+    assert [len(segment.words) for segment in again.segments] == [3, 0, 1]
+    assert "SPEAKER_01: Not so well." in to_srt(again)
+    answer["segments"][0]["text"] = "How are you"  # begins as its words do
+    assert [len(segment.words) for segment in read(answer).segments] == [0, 0, 1]
+
+
+def test_words_beyond_the_segments_are_left_out():
+    answer = to_json(TRANSCRIPT)
+    del answer["segments"][2], answer["words"][0]
+    assert [len(segment.words) for segment in read(answer).segments] == [0, 5]
+
+
+def changed(path, value):
+    """An answer in which one field has another value, or is missing when `value` is "del"."""
+    answer = {**to_json(TRANSCRIPT), "embeddings": {"SPEAKER_00": [0.5]}}
+    *parents, last = path
+    inner = answer
+    for step in parents:
+        inner = inner[step]
+    if value == "del":
+        del inner[last]
+    else:
+        inner[last] = value
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (["words"], "del", "words is missing"),
+        (["words", 2, "start"], "del", "words[2].start is missing"),
+        (["words"], None, "words must be a valid list, not None"),
+        (["words", 2, "start"], "1", "words[2].start must be a valid number, not '1'"),
+        (["words", 2, "start"], True, "words[2].start must be a valid number, not True"),
+        (["words", 2, "start"], float("nan"), "words[2].start must be a finite number, not nan"),
+        (["words", 2, "end"], 1e300, "words[2].end must be less than or equal to 1000000000"),
+        (["segments", 0, "start"], -1, "segments[0].start must be greater than or equal to 0"),
+        (["turns", 0, "speaker"], "", "turns[0].speaker must have at least 1 character"),
+        (["embeddings", "SPEAKER_00", 0], None, "embeddings.SPEAKER_00[0] must be a valid number"),
+        (
+            ["embeddings"],
+            {str(i): [] for i in range(MAX_NAMES + 1)},
+            "embeddings must have at most 1000 names",
+        ),
+        (["turns", 0, "start"], 1e8, "a turn must satisfy 0 <= start <= end"),
+    ],
+)
+def test_a_bad_field_is_named(path, value, sentence):
+    with pytest.raises(InvalidParameterError) as caught:
+        from_json(validated(TranscriptJson, changed(path, value)))
+    assert sentence in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_what_is_no_object_is_refused():
+    with pytest.raises(InvalidParameterError, match="the body must be a valid dictionary, not 3"):
+        validated(TranscriptJson, 3)
+
+
+@given(invented.transcripts())
+def test_json_has_the_declared_fields_and_no_other(transcript):
+    """Validation leaves out fields that are not declared."""
+    for kind, convert in (
+        (ResponseJson, to_json),
+        (TextJson, to_text_json),
+        (VerboseJson, to_verbose_json),
+        (DiarizedJson, to_diarized_json),
+    ):
+        assert validated(kind, convert(transcript)) == convert(transcript)
+    for segment in transcript.segments:
+        assert validated(SegmentEventJson, to_segment(segment)) == to_segment(segment)
+
+
+def test_the_schema_describes_every_field():
+    schema = schema_of(ResponseJson)
+    assert "$ref" not in json.dumps(schema)
+    assert set(schema["required"]) == set(schema["properties"]) - {"similarities", "embeddings"}
+    for field in schema["properties"].values():
+        for properties in (field, *field.get("items", {}).get("properties", {}).values()):
+            assert properties["description"]
+    assert schema["properties"]["words"]["description"] == "Every word, segment after segment."

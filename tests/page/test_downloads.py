@@ -8,30 +8,28 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import expect
 
-from asr_diarization.cli import transcribe
+from asr_diarization import assembly
 from asr_diarization.cli.main import main
-from asr_diarization.formats.json import to_json
+from asr_diarization.formats.json import from_json, to_json
 from asr_diarization.formats.registry import FORMATS
+from asr_diarization.formats.response import TranscriptJson
+from asr_diarization.formats.validation import validated
 from asr_diarization.server.error_responses import dumped
-from asr_diarization.transcript import Segment, Transcript, Turn, Word
-from tests.support.driving import DIALOGUE, downloaded
+from tests.support import invented
+from tests.support.driving import DIALOGUE, KEY, SPOKEN, downloaded, transcribe
 
 FORMS = ("text", "srt", "vtt", "json", "rttm")
-WRITE = """async (answer) => {
-    const {parse} = await import("./js/json.js");
-    const {fromAnswer} = await import("./js/transcript.js");
-    const {FORMATS} = await import("./js/formats.js");
-    const transcript = fromAnswer(parse(answer));
-    return Object.fromEntries(
-      Object.entries(FORMATS).map(([name, {write}]) => [name, write(transcript, "a call")]));
+SEND_BACK = """async (answer) => {
+    const {fromAnswer, toAnswer} = await import("./js/answer.js");
+    return JSON.stringify(toAnswer(fromAnswer(JSON.parse(answer))));
 }"""
 
 
 @pytest.fixture(scope="module")
 def written(models_dir, tmp_path_factory):
     """What the command line writes about the dialogue, by format; the models work once."""
-    from asr_diarization.assembly import load_pipeline
     from asr_diarization.config import ModelSettings
 
     local = ModelSettings(
@@ -39,7 +37,7 @@ def written(models_dir, tmp_path_factory):
         diarization_model=str(models_dir / "diarization"),
         device="cpu",
     )
-    pipeline, kept = load_pipeline(local), []
+    pipeline, kept = assembly.load_pipeline(local), []
 
     def once(*request):
         kept[:] = kept or [pipeline(*request)]
@@ -48,7 +46,7 @@ def written(models_dir, tmp_path_factory):
     directory = tmp_path_factory.mktemp("written")
     texts = {}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(transcribe, "load_pipeline", lambda _: once)
+        patched.setattr(assembly, "load_pipeline", lambda _: once)
         for form in FORMS:
             call = ["transcribe", str(DIALOGUE), "--format", form, "--output", str(directory)]
             assert main(call) == 0
@@ -70,49 +68,47 @@ def test_an_unedited_download_is_what_the_command_line_writes(page, written, for
 
 
 LETTERS = st.sampled_from("aB<>&\"'\\é漢🙂.,?")
-SHORT, LONG = st.text(LETTERS, min_size=1, max_size=5), st.text(LETTERS, min_size=20, max_size=30)
-QUICK, SLOW = st.integers(0, 4000), st.integers(0, 16 * 8000)
-
-
-@st.composite
-def transcripts(draw):
-    """As models give them: times between samples' milliseconds, words with and without spaces."""
-    space = draw(st.sampled_from([" ", ""]))
-    has_words = draw(st.booleans())
-    people = draw(st.sampled_from([["SPEAKER_00", "SPEAKER_01", None], ["Ann <A> & Co", None]]))
-    now, segments, turns = draw(st.integers(0, 16000 * 4000)), [], []
-    for _ in range(draw(st.integers(0, 6))):
-        words = []
-        speaker = draw(st.sampled_from(people))
-        # Cues are cut by their letters when people talk fast, by their seconds when they do not.
-        texts, samples = draw(st.sampled_from([(SHORT, SLOW), (LONG, QUICK), (SHORT, QUICK)]))
-        for _ in range(draw(st.integers(1, 20))):
-            start = now + draw(samples)
-            now = start + draw(samples)
-            probability = draw(st.none() | st.floats(0, 1))
-            text = space + draw(texts)
-            words.append(Word(text, start / 16000, now / 16000, probability, speaker))
-        text = "".join(word.text for word in words).strip()
-        span = words[0].start, words[-1].end
-        sure = draw(st.none() | st.floats(0, 1))
-        segments.append(
-            Segment(*span, text, tuple(words) if has_words else (), speaker, "en",
-                    draw(st.booleans()), sure)
-        )  # fmt: skip
-        if speaker:
-            turns.append(Turn(*span, speaker))
-    stats = {"windows": 3, "speech_seconds": 2.0, "seconds": {"decode": 1e-05, "all": 12.5}}
-    similarities = {turn.speaker: 0.7 for turn in turns}
-    return Transcript("en", now / 16000, tuple(segments), tuple(turns), ("careful",), stats,
-                      similarities)  # fmt: skip
 
 
 @settings(suppress_health_check=list(HealthCheck), max_examples=150)
-@given(transcript=transcripts())
-def test_every_form_of_any_transcript_equals_the_servers(dialogue, transcript):
-    answer = dumped(to_json(transcript)).decode()
-    on_the_page = dialogue.evaluate(WRITE, answer)
-    assert on_the_page == {form: FORMATS[form][1](transcript, "a call") for form in FORMS}
+@given(transcript=invented.transcripts(LETTERS))
+def test_the_page_sends_back_the_transcript_it_was_given(dialogue, transcript):
+    sent = json.loads(dialogue.evaluate(SEND_BACK, dumped(to_json(transcript)).decode()))
+    again = from_json(validated(TranscriptJson, sent))
+    for name, format_ in FORMATS.items():
+        assert format_.write(again, "a call") == format_.write(transcript, "a call"), name
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "sentence"),
+    [
+        (422, "words[2].start is missing", "The server cannot write this transcript."),
+        (413, "the body is larger than 9 bytes", "This transcript is too large for this server."),
+        (500, "internal error", "The server failed (status 500)."),
+    ],
+)
+def test_a_download_that_fails_says_why_and_saves_nothing(page, status, error, sentence):
+    page.fill("#lanes li:nth-child(1) input", "Ann Lee")
+    page.keyboard.press("Enter")
+    body = json.dumps({"error": error, "type": "AnError"})
+    page.route("**/render", lambda route: route.fulfill(status=status, body=body))
+    page.click("[data-format=srt]")
+    expect(page.locator("#download-failure")).to_contain_text(sentence)
+    expect(page.locator("#unsaved")).to_be_visible()
+    page.unroute("**/render")
+    text, _ = downloaded(page, "srt")
+    assert "Ann Lee: " in text
+    expect(page.locator("#download-failure")).to_be_hidden()
+    expect(page.locator("#unsaved")).to_be_hidden()
+
+
+def test_a_key_is_sent_with_a_download(open_page, strict_server):
+    page = open_page(strict_server[0])
+    page.fill("#key", KEY)
+    transcribe(page, SPOKEN)
+    text, name = downloaded(page, "text")
+    assert name == "sample1.txt"
+    assert "slushy country roads" in text
 
 
 def test_edits_are_in_every_form(page):

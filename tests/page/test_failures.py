@@ -41,7 +41,7 @@ def test_cancel_stops_the_server_too(open_page, server):
     url, _, log = server
     page = open_page()
     send(page, DIALOGUE)
-    expect(page.locator("#diarize-said")).not_to_be_empty()
+    expect(page.locator("#diarize-status")).not_to_be_empty()
     page.click("#cancel")
     expect(page.locator("#go")).to_be_focused()
     expect(page.locator("#announcer")).to_have_text("Cancelled")

@@ -199,7 +199,7 @@ def test_unsure_speakers_and_overlaps_are_marked(open_page):
     page = open_page()
     marks = page.evaluate("""async () => {
         const {Conversation} = await import("./js/conversation.js");
-        const {fromAnswer} = await import("./js/transcript.js");
+        const {fromAnswer} = await import("./js/answer.js");
         const segment = (text, start, speaker_confidence, overlap) => ({
           text, start, end: start + 1, speaker: "A", language: "en", speaker_confidence, overlap
         });

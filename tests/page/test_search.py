@@ -42,7 +42,7 @@ def test_a_search_takes_letters_as_they_are_and_marks_what_it_found(open_page):
         """async (text) => {
         const {Conversation} = await import("./js/conversation.js");
         const {Search} = await import("./js/search.js");
-        const {fromAnswer} = await import("./js/transcript.js");
+        const {fromAnswer} = await import("./js/answer.js");
         const segments = [{text, start: 0, end: 1, speaker: "A", language: "tr",
           speaker_confidence: null, overlap: false}];
         const transcript = fromAnswer({

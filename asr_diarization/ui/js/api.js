@@ -1,8 +1,7 @@
-/** The server's API, as far as this page uses it. Addresses are relative: any prefix is fine. */
+/** The server's API as this page uses it. Addresses are relative, so that any prefix works. */
 
 import { EventReader } from "./events.js";
-import { Failure, failureOf, unreachable } from "./failures.js";
-import { parse } from "./json.js";
+import { Failure, RENDER_SENTENCES, failureOf, unreachable } from "./failures.js";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -17,7 +16,7 @@ export async function loadSettings() {
 }
 
 /**
- * Whether the server takes this key; asked before a long upload.
+ * Check a key before a long upload.
  * @param {string} key
  * @throws {Failure}
  */
@@ -25,31 +24,48 @@ export async function checkKey(key) {
   await ask("v1/models", { headers: authorization(key) });
 }
 
-async function ask(path, options) {
+/**
+ * A transcript as a file.
+ * @param {object} transcript as the answer of `/predict` has it
+ * @param {string} format
+ * @param {string} name of the recording, without its suffix
+ * @param {string} key
+ * @returns {Promise<{file: Blob, fileName: string}>}
+ * @throws {Failure}
+ */
+export async function render(transcript, format, name, key) {
+  const headers = { "Content-Type": "application/json", ...authorization(key) };
+  const body = JSON.stringify({ transcript, format, name });
+  const answer = await ask("render", { method: "POST", headers, body }, RENDER_SENTENCES);
+  const [, fileName] = answer.headers.get("Content-Disposition").match(/filename\*=UTF-8''(\S+)/);
+  return { file: await answer.blob(), fileName: decodeURIComponent(fileName) };
+}
+
+async function ask(path, options, sentences) {
   let answer;
   try {
     answer = await fetch(new URL(path, ROOT), options);
   } catch {
     throw unreachable();
   }
-  if (!answer.ok) throw failureOf(answer.status, await answer.text(), answer.headers);
+  if (!answer.ok) throw failureOf(answer.status, await answer.text(), answer.headers, sentences);
   return answer;
 }
 
 /**
- * Send a recording and be told how far it is.
+ * Send a recording; its progress comes as events.
  * @param {Blob} recording
  * @param {Record<string, string>} parameters of the request; empty ones are left out
  * @param {{key: string, signal: AbortSignal, onUpload: (share: number) => void,
  *   onEvent: (name: string, data: any) => void}} options aborting the signal stops the server's work
- * @returns {Promise<any>} the answer, its whole numbers as `parse` gives them
+ * @returns {Promise<any>} the answer
  * @throws {Failure} also when it was cancelled
  */
 export function transcribe(recording, parameters, { key, signal, onUpload, onEvent }) {
   const given = Object.entries(parameters).filter(([, value]) => value !== "");
   const url = new URL("predict", ROOT);
   url.search = new URLSearchParams(given);
-  // fetch tells nothing about an upload, XMLHttpRequest does.
+  // fetch does not report the progress of an upload, XMLHttpRequest does.
   const request = new XMLHttpRequest();
   request.open("POST", url);
   request.setRequestHeader("Accept", "text/event-stream");
@@ -83,7 +99,7 @@ export function transcribe(recording, parameters, { key, signal, onUpload, onEve
 function settle(events, request, lastOf, resolve, reject) {
   events.read(request.responseText);
   const last = lastOf();
-  if (last?.name === "transcript") resolve(parse(last.data));
+  if (last?.name === "transcript") resolve(JSON.parse(last.data));
   else if (last) reject(failureOf(JSON.parse(last.data).status, last.data, headersOf(request)));
   else reject(unreachable());
 }

@@ -6,7 +6,7 @@ import { nameOf, utterances } from "./transcript.js";
 
 export const UNSURE_WORD = 0.5;
 export const UNSURE_SPEAKER = 0.6;
-/** Long monologues are cut, so that the browser can skip what is out of sight. */
+/** Long monologues are cut, so that the browser can skip blocks that are not visible. */
 const ROWS_PER_BLOCK = 20;
 const BUILD_MILLISECONDS = 12;
 
@@ -32,7 +32,7 @@ export class Conversation {
   }
 
   /**
-   * A sentence that was just heard, its speaker not known yet.
+   * Show a sentence that was just transcribed; its speaker is not known yet.
    * @param {{start: number, text: string}} segment
    */
   preview(segment) {
@@ -115,7 +115,7 @@ export class Conversation {
   }
 
   /**
-   * Mark the word that is heard now.
+   * Mark the word that is being played.
    * @param {number | null} id of its segment
    * @param {number} index of the word in it
    * @returns {HTMLElement | null} the word, when it is another one than before

@@ -57,12 +57,12 @@ export function size(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Tell it to those who listen to the page, without a change of focus. */
+/** Have a screen reader read a text, without moving the focus. */
 export function announce(text) {
   byId("announcer").textContent = text;
 }
 
-/** Let the browser draw and answer before the work goes on. */
+/** Let the browser draw and handle events before the work goes on. */
 export function pause() {
   return new Promise((resolve) => {
     setTimeout(resolve);
@@ -70,7 +70,7 @@ export function pause() {
 }
 
 /**
- * Whether a key belongs to a word that is still being put together, as in Chinese or Japanese.
+ * Whether an input method is composing a character, as in Chinese or Japanese.
  * @param {KeyboardEvent} event
  */
 export function isComposing(event) {
@@ -78,7 +78,7 @@ export function isComposing(event) {
 }
 
 /**
- * Change a text only if it changes: what watches the page is told nothing else.
+ * Set a text only if it differs: screen readers announce every change.
  * @param {HTMLElement} element
  * @param {string} text
  */

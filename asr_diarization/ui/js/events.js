@@ -1,17 +1,17 @@
-/** Server-sent events in a text that grows. */
+/** Server-sent events in a response that is still growing. */
 
 export class EventReader {
   #at = 0;
-  #tell;
+  #onEvent;
 
-  /** @param {(name: string, data: string) => void} tell called for every event, in order */
-  constructor(tell) {
-    this.#tell = tell;
+  /** @param {(name: string, data: string) => void} onEvent called for every event, in order */
+  constructor(onEvent) {
+    this.#onEvent = onEvent;
   }
 
   /**
-   * Tell the events that are complete and have not been told yet.
-   * @param {string} text everything that has come so far
+   * Pass on the events that are complete and were not passed on yet.
+   * @param {string} text everything received so far
    */
   read(text) {
     for (let end = text.indexOf("\n\n", this.#at); end >= 0; ) {
@@ -19,7 +19,7 @@ export class EventReader {
       const [name, data] = ["event: ", "data: "].map((field) =>
         lines.find((line) => line.startsWith(field))?.slice(field.length),
       );
-      if (data !== undefined) this.#tell(name ?? "message", data);
+      if (data !== undefined) this.#onEvent(name ?? "message", data);
       this.#at = end + 2;
       end = text.indexOf("\n\n", this.#at);
     }

@@ -1,6 +1,8 @@
-/** What went wrong, as a sentence for whoever sits in front of the page. */
+/** Failures: sentences for the user about requests that went wrong. */
 
-/** `kind` is cancelled, key, busy, or other; `retrySeconds` says when to try again, if ever. */
+import { make } from "./dom.js";
+
+/** A failed request. `retrySeconds`: when to try again, 0 for never. */
 export class Failure extends Error {
   /**
    * @param {"cancelled" | "key" | "busy" | "other"} kind
@@ -23,6 +25,15 @@ const SENTENCES = {
   503: "The server has no room for this recording at the moment.",
 };
 
+/** About files to download, where these differ. */
+export const RENDER_SENTENCES = {
+  ...SENTENCES,
+  413: "This transcript is too large for this server.",
+  422: "The server cannot write this transcript.",
+  429: "The server is busy. Try again in a moment.",
+  503: "The server has no room for this transcript at the moment.",
+};
+
 const DEFAULT_RETRY_SECONDS = 10;
 
 /** @returns {Failure} for a request that got no answer */
@@ -35,15 +46,16 @@ export function unreachable() {
 
 /**
  * @param {number} status
- * @param {string} body what the server said
- * @param {{get: (name: string) => string | null}} [headers]
+ * @param {string} body of the answer
+ * @param {{get: (name: string) => string | null}} headers
+ * @param {Record<number, string>} [sentences] by status
  * @returns {Failure}
  */
-export function failureOf(status, body, headers = { get: () => null }) {
-  const message = SENTENCES[status] ?? `The server failed (status ${status}). Its log says why.`;
+export function failureOf(status, body, headers, sentences = SENTENCES) {
+  const message = sentences[status] ?? `The server failed (status ${status}). Its log says why.`;
   const id = headers.get("X-Request-ID");
-  const isKnown = status in SENTENCES;
-  const detail = isKnown ? saidBy(body) : id ? `Request ${id}` : "";
+  const isKnown = status in sentences;
+  const detail = isKnown ? sentenceOf(body) : id ? `Request ${id}` : "";
   if (status === 401) return new Failure("key", message);
   if (status === 429 || status === 503) {
     const retrySeconds = Number(headers.get("Retry-After")) || DEFAULT_RETRY_SECONDS;
@@ -52,13 +64,23 @@ export function failureOf(status, body, headers = { get: () => null }) {
   return new Failure("other", message, { detail });
 }
 
-/** The sentence in the server's answer, as a sentence. */
-function saidBy(body) {
+/** The sentence in the server's answer, with a capital and a full stop. */
+function sentenceOf(body) {
   try {
     const { error } = JSON.parse(body);
-    const said = typeof error === "string" ? error : error.message;
-    return `${said[0].toUpperCase()}${said.slice(1)}.`;
+    const text = typeof error === "string" ? error : error.message;
+    return `${text[0].toUpperCase()}${text.slice(1)}.`;
   } catch {
     return "";
   }
+}
+
+/**
+ * @param {HTMLElement} box in which to say what went wrong
+ * @param {Failure} failure
+ */
+export function showFailure(box, failure) {
+  box.replaceChildren(make("p", {}, failure.message));
+  if (failure.detail) box.append(make("p.small", {}, failure.detail));
+  box.hidden = false;
 }

@@ -1,13 +1,13 @@
-/** The keys of the page: none where text is typed or chosen, letters only in the transcript. */
+/** Keyboard shortcuts: none in text fields and lists, letters only in the transcript. */
 
 const TYPING = "input:not([type=checkbox]), textarea, select";
-/** Space does there what it always does; on a sentence's time it plays and pauses like elsewhere. */
+/** Space presses these; on the time of a sentence it plays and pauses. */
 const PRESSED_BY_SPACE = "button:not(.time), a, summary, label, input";
 
 /**
  * @param {Record<string, () => void>} actions by key, `Space`, `ArrowLeft`, `/`, ..., or `undo`
  *   and `redo`
- * @param {() => boolean} isOn whether keys mean anything at the moment
+ * @param {() => boolean} isOn whether shortcuts are active
  */
 export function listenToKeys(actions, isOn) {
   document.addEventListener("keydown", (event) => {
@@ -15,12 +15,12 @@ export function listenToKeys(actions, isOn) {
     const name = nameOf(event);
     if (name === "Space" && event.target.closest(PRESSED_BY_SPACE)) return;
     if (!name || !actions[name]) return;
-    // Who speaks to the computer types letters anywhere (WCAG 2.1.4).
+    // Speech input may type letters anywhere (WCAG 2.1.4).
     if (name.length === 1 && !event.target.closest("#conversation")) return;
     event.preventDefault();
     actions[name]();
   });
-  // Some browsers press a button when the key comes up.
+  // Some browsers press a button when the key is released.
   document.addEventListener("keyup", (event) => {
     if (event.key === " " && event.target.matches(".time")) event.preventDefault();
   });

@@ -1,4 +1,4 @@
-/** One lane per speaker under the waveform: when each of them talks, and how long in all. */
+/** One lane per speaker under the waveform: when they talk, and how long in all. */
 
 import { byId, isComposing, lasting, make } from "./dom.js";
 import { overlaps, paint, speakersOf } from "./speakers.js";
@@ -58,7 +58,7 @@ export class Lanes {
     this.#transcript = null;
   }
 
-  /** Let a speaker's name be typed. @param {string} speaker */
+  /** Start to edit a speaker's name. @param {string} speaker */
   rename(speaker) {
     const input = this.#lanes.get(speaker)?.querySelector("input");
     input?.focus();
@@ -98,7 +98,7 @@ export class Lanes {
     this.#onRename(id, input.value);
   }
 
-  /** Paint the part of the recording that the waveform shows. */
+  /** Draw the part of the recording that the waveform shows. */
   draw() {
     if (!this.#transcript || !this.#player.duration) return;
     const { start, end } = this.#player.view;

@@ -1,4 +1,4 @@
-/** The languages Whisper knows, under the names this browser gives them. */
+/** Whisper's languages, by their names in the browser. */
 
 const CODES =
   "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th " +
@@ -6,7 +6,7 @@ const CODES =
   "pa si km sn yo so af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt " +
   "haw ln ha ba jw su yue";
 
-/** Whisper's code of Javanese is an old one. */
+/** Codes of Whisper that are out of date: Javanese. */
 const TODAY = { jw: "jv" };
 
 const names = new Intl.DisplayNames("en", { type: "language" });

@@ -1,5 +1,6 @@
-/** The page: a recording is chosen, worked on, and read; what it is made of is in the other files. */
+/** The page: choose a recording, watch the progress, read the transcript. */
 
+import { fromAnswer } from "./answer.js";
 import { checkKey, loadSettings, transcribe } from "./api.js";
 import { announce, byId } from "./dom.js";
 import { Downloads } from "./downloads.js";
@@ -8,13 +9,15 @@ import { ProgressView } from "./progress.js";
 import { Reader } from "./reader.js";
 import { Start } from "./start.js";
 import { Store } from "./store.js";
-import { fromAnswer } from "./transcript.js";
 
 const store = new Store();
 const start = new Start(work);
 const progress = new ProgressView();
 const reader = new Reader(store);
-const downloads = new Downloads(store, () => start.file.name.replace(/\.[^.]+$/, ""));
+const downloads = new Downloads(store, () => ({
+  name: start.file.name.replace(/\.[^.]+$/, "") || "recording",
+  key: start.key,
+}));
 let settings = { api_key: false, assistant: false, diarization: true };
 let running = new AbortController();
 
@@ -43,7 +46,7 @@ async function work() {
       signal: running.signal,
       onUpload: (share) => progress.uploaded(share),
       onEvent: (name, data) => {
-        if (name === "progress") progress.tell(data);
+        if (name === "progress") progress.update(data);
         if (name === "waveform") reader.draw(data);
         if (name === "segment") reader.preview(data);
       },
@@ -57,7 +60,7 @@ async function work() {
     if (isWaiting) byId("play").focus();
     const { language, segments } = transcript;
     if (segments.length) announce(`Done: ${byId("about").textContent}`);
-    else reader.sayThatNobodySpeaks();
+    else reader.showSilence();
     byId("conversation").lang = language ?? "";
   } catch (error) {
     reader.close();

@@ -1,21 +1,21 @@
-/** The recording to hear and its waveform; knows nothing of speakers or words. */
+/** The player and its waveform; it knows no speakers or words. */
 
 import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
 import { louder } from "./waveform.js";
 
 const NOTHING = new Float32Array(1);
-const MOST_PIXELS_PER_SECOND = 200;
+const MAX_PIXELS_PER_SECOND = 200;
 export const WAVEFORM_HEIGHT = 72;
 
 /**
- * Tells `time` while the position changes, `state` when playing begins or ends, and `view` when
- * another part of the waveform is seen.
+ * Dispatches `time` while the position changes, `state` when playing begins or ends, and `view`
+ * when another part of the waveform is visible.
  */
 export class Player extends EventTarget {
   #audio = new Audio();
   #waves;
   #url = "";
-  #known = Promise.resolve(false);
+  #canPlay = Promise.resolve(false);
   #peaks = NOTHING;
   #pixelsPerSecond = 0;
   duration = 0;
@@ -39,23 +39,23 @@ export class Player extends EventTarget {
       ...coloursOf(container),
     });
     for (const name of ["scroll", "zoom", "redraw", "resize"]) {
-      this.#waves.on(name, () => this.#tell("view"));
+      this.#waves.on(name, () => this.#notify("view"));
     }
     for (const name of ["play", "pause", "ended"]) {
-      this.#audio.addEventListener(name, () => this.#tell("state"));
+      this.#audio.addEventListener(name, () => this.#notify("state"));
     }
     for (const name of ["seeking", "timeupdate"]) {
-      this.#audio.addEventListener(name, () => this.#tell("time"));
+      this.#audio.addEventListener(name, () => this.#notify("time"));
     }
     this.#audio.addEventListener("play", () => this.#tick());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.#waves.setOptions(coloursOf(container));
-      this.#tell("view");
+      this.#notify("view");
     });
   }
 
   /**
-   * Take a recording; at once it can be played, its waveform is seen when the server has sent it.
+   * Load a recording; it can be played at once, its waveform is drawn when the server has sent it.
    * @param {Blob} recording
    */
   async load(recording) {
@@ -63,20 +63,20 @@ export class Player extends EventTarget {
     const url = URL.createObjectURL(recording);
     this.#url = url;
     this.#audio.src = url;
-    this.#known = hasMetadata(this.#audio);
-    this.hasSound = await this.#known;
+    this.#canPlay = hasMetadata(this.#audio);
+    this.hasSound = await this.#canPlay;
     if (this.#url !== url || !this.hasSound) return;
     this.duration = this.#audio.duration;
     await this.#draw();
   }
 
   /**
-   * Show what the recording looks like.
-   * @param {{duration: number, peaks: number[][]}} picture as the server tells it
+   * Draw the waveform.
+   * @param {{duration: number, peaks: number[][]}} waveform as the server sends it
    */
   async showPeaks({ duration, peaks }) {
     const url = this.#url;
-    await this.#known;
+    await this.#canPlay;
     if (this.#url !== url) return;
     this.#peaks = louder(peaks);
     this.duration ||= duration;
@@ -84,17 +84,17 @@ export class Player extends EventTarget {
   }
 
   /**
-   * The duration as the server knows it; without sound, time passes over an empty waveform.
+   * Set the duration that the server found; without sound, the waveform is empty.
    * @param {number} seconds
    */
   async setDuration(seconds) {
-    await this.#known;
+    await this.#canPlay;
     this.duration = seconds;
     if (!this.hasSound) await this.#draw();
-    this.#tell("view");
+    this.#notify("view");
   }
 
-  /** The waveform is an extra: without it, or when another one takes its place, all else works. */
+  /** A waveform that fails to load, or is replaced while it loads, is no error. */
   async #draw() {
     const url = this.hasSound ? this.#url : "";
     await this.#waves.load(url, [this.#peaks], this.duration).catch(() => {});
@@ -141,12 +141,12 @@ export class Player extends EventTarget {
   zoom(factor) {
     const fit = this.#waves.getWidth() / this.duration;
     const wanted = Math.max(this.#pixelsPerSecond, fit) * factor;
-    this.#pixelsPerSecond = wanted <= fit ? 0 : Math.min(MOST_PIXELS_PER_SECOND, wanted);
+    this.#pixelsPerSecond = wanted <= fit ? 0 : Math.min(MAX_PIXELS_PER_SECOND, wanted);
     this.#waves.zoom(this.#pixelsPerSecond);
-    this.#tell("view");
+    this.#notify("view");
   }
 
-  /** The seconds that are seen, from and to. */
+  /** Start and end of the visible part, in seconds. */
   get view() {
     const width = this.#waves.getWidth();
     const pixelsPerSecond = Math.max(this.#pixelsPerSecond, width / this.duration);
@@ -155,20 +155,20 @@ export class Player extends EventTarget {
   }
 
   #tick() {
-    this.#tell("time");
+    this.#notify("time");
     if (this.isPlaying) requestAnimationFrame(() => this.#tick());
   }
 
-  #tell(name) {
+  #notify(name) {
     this.dispatchEvent(new Event(name));
   }
 }
 
-/** Whether the browser understands what it was given; recordings of its own say no duration. */
+/** Whether the browser can play the file; its own recordings do not contain their duration. */
 async function hasMetadata(audio) {
   const isKnown = await once(audio, "loadedmetadata", "error");
   if (!isKnown || audio.duration !== Infinity) return isKnown;
-  audio.currentTime = Number.MAX_SAFE_INTEGER; // it looks for the end, and knows it then
+  audio.currentTime = Number.MAX_SAFE_INTEGER; // the browser finds the end, and with it the duration
   await once(audio, "durationchange", "error");
   audio.currentTime = 0;
   return true;

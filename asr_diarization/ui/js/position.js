@@ -1,4 +1,4 @@
-/** Which word is heard at a time, found fast in a transcript of any length. */
+/** The word at a time, found by binary search. */
 
 /**
  * @param {import("./transcript.js").Transcript} transcript
@@ -28,7 +28,7 @@ export function wordFinder(transcript) {
 }
 
 /**
- * Words the model was not sure of, in order.
+ * Words of low probability, in order.
  * @param {import("./transcript.js").Transcript} transcript
  * @param {number} limit
  * @returns {{id: number, index: number, start: number}[]}

@@ -1,18 +1,18 @@
-/** How far the server is, to see and to hear. */
+/** Progress of the server, shown and announced. */
 
 import { announce, byId } from "./dom.js";
 
 const STAGES = { upload: "Upload", diarize: "Speakers", transcribe: "Words" };
 
 export class ProgressView {
-  #told = "";
+  #announced = "";
 
-  /** Begin anew. @param {boolean} findsSpeakers whether there is such a stage */
+  /** Reset. @param {boolean} findsSpeakers whether there is such a stage */
   start(findsSpeakers) {
-    this.#told = "";
+    this.#announced = "";
     for (const stage of Object.keys(STAGES)) {
       byId(stage).value = 0;
-      byId(`${stage}-said`).textContent = "";
+      byId(`${stage}-status`).textContent = "";
     }
     byId("diarize-stage").hidden = !findsSpeakers;
     byId("waiting").hidden = true;
@@ -23,8 +23,8 @@ export class ProgressView {
     this.#show("upload", share, percent(share));
   }
 
-  /** @param {{stage: string, done: number, total: number}} progress as the server tells it */
-  tell({ stage, done, total }) {
+  /** @param {{stage: string, done: number, total: number}} progress as the server sends it */
+  update({ stage, done, total }) {
     const waiting = byId("waiting");
     if (stage === "queue") {
       const many = total === 1 ? "One recording is" : `${total} recordings are`;
@@ -38,17 +38,17 @@ export class ProgressView {
     this.#show(stage, share, stage === "transcribe" ? `${done} of ${total}` : percent(share));
   }
 
-  #show(stage, share, said) {
+  #show(stage, share, status) {
     if (!(stage in STAGES)) return;
     byId(stage).value = share;
-    byId(`${stage}-said`).textContent = said;
-    // Every quarter is enough to listen to.
+    byId(`${stage}-status`).textContent = status;
+    // A screen reader announces every quarter.
     this.#announce(`${STAGES[stage]}: ${25 * Math.floor(4 * share)} %`);
   }
 
   #announce(text) {
-    if (text !== this.#told) announce(text);
-    this.#told = text;
+    if (text !== this.#announced) announce(text);
+    this.#announced = text;
   }
 }
 

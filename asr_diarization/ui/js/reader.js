@@ -1,4 +1,4 @@
-/** The view in which a transcript is heard, read and corrected. */
+/** The view in which a transcript is played, read and corrected. */
 
 import { Conversation, UNSURE_WORD } from "./conversation.js";
 import { announce, byId, clock, lasting, make, setText } from "./dom.js";
@@ -12,8 +12,8 @@ import { Sentences } from "./sentences.js";
 import { rename } from "./transcript.js";
 
 const SEEK_SECONDS = 5;
-/** After a reader has scrolled, the page does not scroll by itself for so long. */
-const HANDS_OFF_MILLISECONDS = 4000;
+/** After the user has scrolled, the page does not scroll by itself for this time. */
+const NO_SCROLL_MILLISECONDS = 4000;
 
 export class Reader {
   #store;
@@ -82,28 +82,28 @@ export class Reader {
     );
   }
 
-  /** Take a recording, to be heard while it is worked on. @param {Blob} recording */
+  /** Load a recording, which can be played while it is transcribed. @param {Blob} recording */
   open(recording) {
     this.close();
-    this.#player.load(recording).then(() => this.#sayWhetherItSounds());
+    this.#player.load(recording).then(() => this.#showWhetherItPlays());
   }
 
-  /** What the recording looks like. @param {{duration: number, peaks: number[][]}} picture */
-  draw(picture) {
-    this.#player.showPeaks(picture);
+  /** Draw the waveform. @param {{duration: number, peaks: number[][]}} waveform */
+  draw(waveform) {
+    this.#player.showPeaks(waveform);
   }
 
-  /** Whether something was typed that is not in the transcript yet. */
+  /** Whether typed text is not in the transcript yet. */
   get isTyping() {
     return this.#sentences.isTyping;
   }
 
-  /** A sentence that was just heard. */
+  /** Show a sentence that was just transcribed. */
   preview(segment) {
     this.#conversation.preview(segment);
   }
 
-  /** Read the transcript that the store has now. */
+  /** Show the transcript that the store has now. */
   async begin() {
     const { duration, language, names } = this.#store.transcript;
     const people = Object.keys(names).length;
@@ -117,8 +117,8 @@ export class Reader {
     this.#showTime();
   }
 
-  /** In place of a transcript. */
-  sayThatNobodySpeaks() {
+  /** Say that nobody speaks, in place of a transcript. */
+  showSilence() {
     const silence = "Nobody says anything.";
     byId("conversation").append(make("p.silence", {}, silence));
     announce(silence);
@@ -133,7 +133,7 @@ export class Reader {
     for (const id of ["speakers-section", "downloads-section", "no-sound"]) byId(id).hidden = true;
   }
 
-  #sayWhetherItSounds() {
+  #showWhetherItPlays() {
     byId("no-sound").hidden = this.#player.hasSound;
     byId("no-sound").textContent =
       "This browser cannot play this format. The transcript is the same as ever.";
@@ -156,7 +156,7 @@ export class Reader {
     const refresh = () => {
       this.#sentences.refresh();
       this.#search.show(transcript);
-      // A row that is built anew loses the focus, and the keys would mean nothing.
+      // A new row has no focus, and the keys work only where it is.
       if (isFocused && document.activeElement === document.body) this.#sentences.step(0);
     };
     const shown = this.#conversation.show(transcript);
@@ -172,8 +172,8 @@ export class Reader {
     if (!this.#store.transcript) return;
     const heard = this.#findWord(time);
     const word = this.#conversation.mark(heard?.id ?? null, heard?.index ?? 0);
-    const isFollowing = performance.now() - this.#scrolledAt > HANDS_OFF_MILLISECONDS;
-    if (word && this.#player.isPlaying && isFollowing) keepInSight(word.closest(".row"));
+    const isFollowing = performance.now() - this.#scrolledAt > NO_SCROLL_MILLISECONDS;
+    if (word && this.#player.isPlaying && isFollowing) keepVisible(word.closest(".row"));
   }
 
   #showState() {
@@ -188,19 +188,19 @@ export class Reader {
     this.#player.play();
   }
 
-  /** The first unsure word after the place that is heard. */
+  /** Show the first unsure word after the position of the player. */
   #showUnsure() {
     const { time } = this.#player;
     const next = this.#unsure.find(({ start }) => start > time + 0.001) ?? this.#unsure[0];
     if (!next) return;
     this.#player.seek(next.start);
     this.#sentences.focus(next.id);
-    keepInSight(this.#conversation.row(next.id));
+    keepVisible(this.#conversation.row(next.id));
   }
 }
 
-/** Scroll only when the row is not well within the window. */
-function keepInSight(row) {
+/** Scroll if the row is not fully visible. */
+function keepVisible(row) {
   const { top, bottom } = row.getBoundingClientRect();
   const first = byId("tools").getBoundingClientRect().bottom;
   if (top < first || bottom > innerHeight - 40) {

@@ -1,4 +1,4 @@
-/** The microphone, as a recording to send. */
+/** Records the microphone. */
 
 const TYPES = ["audio/webm;codecs=opus", "audio/mp4", "audio/ogg;codecs=opus"];
 
@@ -17,7 +17,7 @@ export class Recorder {
   }
 
   /**
-   * Begin; the browser asks for permission first.
+   * Start recording; the browser asks for permission first.
    * @throws {Error} with a sentence that says why it cannot
    */
   async start() {
@@ -40,7 +40,7 @@ export class Recorder {
   }
 
   /**
-   * End, and give the microphone back.
+   * Stop recording and release the microphone.
    * @returns {Promise<File>}
    */
   stop() {

@@ -1,8 +1,8 @@
-/** Times for the words of a text that was corrected by hand. */
+/** Word times of a sentence whose text was corrected. */
 
 /**
- * The words of `text`: those that stayed, in order, keep their times and probabilities; what is
- * written in place of others shares their time, and nobody knows how sure it is.
+ * The words of `text`: words that stayed, in order, keep their times and probabilities; new words
+ * share the time of those they replace and have no probability.
  * @param {import("./transcript.js").Segment} segment as it was
  * @param {string} text
  * @returns {import("./transcript.js").Word[]}

@@ -1,10 +1,10 @@
-/** Search in the transcript: every hit is marked, one after the other is shown. */
+/** Search in the transcript: all hits are marked; Enter goes from one to the next. */
 
 import { byId, isComposing } from "./dom.js";
 import { utterances } from "./transcript.js";
 
-const MOST_MARKED = 1000;
-/** Marks without a change to the document, where the browser can. */
+const MAX_MARKED = 1000;
+/** The CSS highlight registry, where the browser has one. */
 const marks = globalThis.CSS?.highlights;
 
 export class Search {
@@ -74,7 +74,7 @@ export class Search {
       const ranges = hits.flat().map((part) => this.#range(part));
       marks.set(name, new Highlight(...ranges.filter(Boolean)));
     };
-    mark("found", this.#hits.slice(0, MOST_MARKED));
+    mark("found", this.#hits.slice(0, MAX_MARKED));
     mark("found-now", this.#hits[this.#current] ?? []);
   }
 
@@ -102,8 +102,8 @@ function hitsOf(transcript, wanted) {
       starts.push(text.length);
       text += segment.text;
     }
-    return Array.from(text.matchAll(pattern), ({ 0: said, index }) =>
-      partsOf(segments, starts, index, index + said.length),
+    return Array.from(text.matchAll(pattern), ({ 0: match, index }) =>
+      partsOf(segments, starts, index, index + match.length),
     );
   });
 }

@@ -1,4 +1,4 @@
-/** What can be done with one sentence: play it, correct it, give it to somebody else. */
+/** Actions on one sentence: play it, correct it, change its speaker. */
 
 import { announce, isComposing, make } from "./dom.js";
 import { speakersOf } from "./speakers.js";
@@ -42,14 +42,14 @@ export class Sentences {
     container.addEventListener("focusin", (event) => this.#touched(event));
   }
 
-  /** To be called after every change of the transcript. */
+  /** Call this after every change of the transcript. */
   refresh() {
     const segments = this.#store.transcript?.segments ?? [];
     const isThere = segments.some(({ id }) => id === this.#active);
     this.activate(isThere ? this.#active : (segments[0]?.id ?? null));
   }
 
-  /** Make a sentence the one that keys and tools are about. @param {number | null} id */
+  /** Make a sentence the target of keys and tools. @param {number | null} id */
   activate(id) {
     if (this.#editor) return;
     const row = this.#conversation.row(id);
@@ -72,7 +72,7 @@ export class Sentences {
     if (this.#tools.parentElement !== row) row.append(this.#tools);
   }
 
-  /** Focus the sentence so many after the active one. @param {number} by may be negative */
+  /** Focus another sentence. @param {number} by how far after the active one; may be negative */
   step(by) {
     const { segments } = this.#store.transcript;
     const at = segments.findIndex(({ id }) => id === this.#active);
@@ -93,7 +93,7 @@ export class Sentences {
     this.#speaker.focus();
   }
 
-  /** Keys that would change the closed choice open it: the sentence moves when one is taken. */
+  /** Keys that would change the closed list open it: the speaker changes when one is chosen. */
   #openChoice(event) {
     const isShortcut = event.ctrlKey || event.metaKey || event.altKey;
     if (isShortcut || !/^(Arrow.*|Page.*|Home|End|\S)$/u.test(event.key)) return;
@@ -102,7 +102,7 @@ export class Sentences {
     event.preventDefault();
   }
 
-  /** Whether something was typed that is not in the transcript yet. */
+  /** Whether typed text is not in the transcript yet. */
   get isTyping() {
     return this.#editor !== null && this.#editor.field.value !== this.#editor.before;
   }

@@ -1,6 +1,6 @@
-/** Speakers in the order in which they begin, what they look like, and how long they talk. */
+/** Speakers: their order, their colours, and how long they talk. */
 
-/** `--voice-0` and so on in base.css; nobody could tell more of them apart. */
+/** `--voice-0` and so on in base.css; more could not be told apart. */
 const COLOURS = 8;
 
 /**
@@ -25,8 +25,8 @@ export function speakersOf(transcript) {
 }
 
 /**
- * Give what is in `element` the look of a speaker: a colour, and hollow shapes where all colours
- * are taken. It stays when others are renamed, merged or added.
+ * Give `element` the colour of a speaker, and hollow shapes where all colours are used. The colour
+ * stays when others are renamed, merged or added.
  * @param {HTMLElement} element
  * @param {import("./transcript.js").Transcript} transcript
  * @param {string} speaker

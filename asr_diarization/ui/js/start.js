@@ -1,6 +1,7 @@
-/** The first view: choose or record a recording, say what is known of it, begin. */
+/** The first view: choose or record a recording, set parameters, start. */
 
 import { announce, byId, clock, make, setText, size } from "./dom.js";
+import { showFailure } from "./failures.js";
 import { languages } from "./languages.js";
 import { Recorder } from "./recorder.js";
 
@@ -11,12 +12,12 @@ export class Start {
   #onSubmit;
   #retry = null;
   #kept = "";
-  /** From the click on, while the browser asks for permission, too. */
+  /** Also while the browser asks for permission. */
   #isRecording = false;
   /** @type {File | null} */
   file = null;
 
-  /** @param {() => void} onSubmit called when a recording is to be worked on */
+  /** @param {() => void} onSubmit called when a recording is submitted */
   constructor(onSubmit) {
     this.#onSubmit = onSubmit;
     for (const { code, name } of languages()) {
@@ -33,7 +34,7 @@ export class Start {
   }
 
   /**
-   * Offer what the server has.
+   * Show the choices that the server has.
    * @param {{api_key: boolean, assistant: boolean, diarization: boolean}} settings
    */
   offer(settings) {
@@ -42,7 +43,7 @@ export class Start {
     byId("key-choice").hidden = !settings.api_key;
   }
 
-  /** Whether a recording from the microphone would be lost. */
+  /** Whether the microphone is being recorded: leaving the page would lose it. */
   get isRecording() {
     return this.#recorder.isOn;
   }
@@ -77,15 +78,13 @@ export class Start {
   }
 
   /**
-   * Say what went wrong; where the server was busy, count down and try again.
+   * Show a failure; if the server was busy, count down and try again.
    * @param {import("./failures.js").Failure} failure
    */
   fail(failure) {
     this.clearFailure();
     const box = byId("failure");
-    box.hidden = false;
-    box.append(make("p", {}, failure.message));
-    if (failure.detail) box.append(make("p.small", {}, failure.detail));
+    showFailure(box, failure);
     if (failure.kind === "key") {
       byId("key-choice").hidden = false;
       byId("key").focus();
@@ -100,12 +99,12 @@ export class Start {
   }
 
   #countDown(seconds, box) {
-    // The number changes every second: those who listen are told once, by the text beside it.
+    // The number changes every second; a screen reader reads the text beside it once.
     const left = make("span", { "aria-hidden": "true" }, `Trying again in ${seconds} s.`);
-    const said = make("span.visually-hidden", {}, `Trying again in ${seconds} seconds.`);
+    const announced = make("span.visually-hidden", {}, `Trying again in ${seconds} seconds.`);
     const now = make("button", { type: "button", click: () => this.#submit() }, "Try now");
     const stop = make("button", { type: "button", click: () => this.clearFailure() }, "Stop waiting");
-    box.append(make("div.row", {}, make("p", {}, left, said), now, stop));
+    box.append(make("div.row", {}, make("p", {}, left, announced), now, stop));
     const end = Date.now() + 1000 * seconds;
     this.#retry = setInterval(() => {
       const rest = Math.ceil((end - Date.now()) / 1000);
@@ -172,7 +171,7 @@ export class Start {
   }
 
   #acceptDrops() {
-    // Elsewhere, too, the browser must not leave the page for the file.
+    // A file dropped anywhere else must not replace the page.
     const isFile = (event) => event.dataTransfer?.types.includes("Files");
     for (const name of ["dragenter", "dragover"]) {
       document.addEventListener(name, (event) => {

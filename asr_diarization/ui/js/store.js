@@ -1,4 +1,4 @@
-/** The transcript on the page and what it was before: edits can be undone and redone. */
+/** The transcript and its history: edits can be undone and redone. */
 
 /** @typedef {import("./transcript.js").Transcript} Transcript */
 
@@ -9,13 +9,13 @@ export class Store extends EventTarget {
   /** @type {Transcript | null} */
   transcript = null;
 
-  /** Begin anew. @param {Transcript | null} transcript */
+  /** Start with a new transcript. @param {Transcript | null} transcript */
   open(transcript) {
     [this.#past, this.#future, this.#saved] = [[], [], transcript];
     this.#show(transcript);
   }
 
-  /** Take over an edited transcript; the same one is no edit. @param {Transcript} transcript */
+  /** Replace the transcript by an edited one; the same one is no edit. @param {Transcript} transcript */
   edit(transcript) {
     if (transcript === this.transcript) return;
     this.#past.push(this.transcript);
@@ -35,9 +35,9 @@ export class Store extends EventTarget {
     this.#show(this.#future.pop());
   }
 
-  /** What is on the page is in a file now. */
-  markSaved() {
-    this.#saved = this.transcript;
+  /** A transcript is in a file now. @param {Transcript} transcript */
+  markSaved(transcript) {
+    this.#saved = transcript;
     this.dispatchEvent(new Event("change"));
   }
 

@@ -1,5 +1,5 @@
 /**
- * Who said what, when: values that are never changed; every edit gives a new transcript.
+ * The transcript: an immutable value; every edit returns a new one.
  *
  * @typedef {{text: string, start: number, end: number, probability: number | null}} Word
  *   `text` keeps the space in front of it, so that words joined give the segment's text.
@@ -10,73 +10,14 @@
  * @typedef {{segments: Segment[], turns: Turn[], names: Record<string, string>, known: string[],
  *   language: string | null, duration: number, voices: object, warnings: string[],
  *   stats: object}} Transcript
- *   A speaker is known by the name the server gave; `names` says what it is called now. `known`
- *   has everyone there ever was, in the order in which they came.
+ *   A speaker's id is the name that the server gave; `names` has the names of now. `known` has the
+ *   ids of all speakers, also of merged ones, in the order in which they were added.
  */
 
 import { retime } from "./retiming.js";
 
 /**
- * The transcript in an answer of `/predict`.
- * @param {any} answer
- * @returns {Transcript}
- */
-export function fromAnswer(answer) {
-  const words = answer.words.map((word) => ({
-    text: word.word,
-    start: Number(word.start),
-    end: Number(word.end),
-    probability: word.probability === null ? null : Number(word.probability),
-  }));
-  let next = 0;
-  const segments = answer.segments.map((segment, id) => {
-    const spoken = wordsOf(segment.text, words, next);
-    next += spoken.length;
-    return {
-      id,
-      start: Number(segment.start),
-      end: Number(segment.end),
-      text: segment.text,
-      words: spoken,
-      speaker: segment.speaker,
-      language: segment.language,
-      confidence: segment.speaker_confidence === null ? null : Number(segment.speaker_confidence),
-      overlap: segment.overlap,
-    };
-  });
-  const turns = answer.turns.map((turn) => ({
-    speaker: turn.speaker,
-    start: Number(turn.start),
-    end: Number(turn.end),
-  }));
-  const voices = {};
-  for (const name of ["similarities", "embeddings"]) {
-    if (answer[name]) voices[name] = answer[name];
-  }
-  const names = {};
-  for (const { speaker } of [...turns, ...segments]) if (speaker !== null) names[speaker] = speaker;
-  const known = Object.keys(names);
-  const { language, warnings, stats } = answer;
-  const duration = Number(answer.duration);
-  return { segments, turns, names, known, language, duration, voices, warnings, stats };
-}
-
-/** The words from `first` on that spell `text`, with the spaces between them; none if none do. */
-function wordsOf(text, words, first) {
-  const found = [];
-  let at = 0;
-  for (let i = first; i < words.length && at < text.length; i += 1) {
-    const begin = at + text.slice(at).search(/\S/);
-    if (!text.startsWith(words[i].text, begin)) return [];
-    const end = begin + words[i].text.length;
-    found.push({ ...words[i], text: text.slice(at, end) });
-    at = end;
-  }
-  return at === text.length ? found : [];
-}
-
-/**
- * What a speaker is called; the empty string for nobody.
+ * The name of a speaker; the empty string for null.
  * @param {Transcript} transcript
  * @param {string | null} speaker
  */
@@ -100,7 +41,7 @@ export function utterances(transcript) {
 }
 
 /**
- * The transcript with a speaker called otherwise everywhere. Two of one name become one speaker.
+ * The transcript with a speaker renamed everywhere. Two speakers of one name are merged.
  * @param {Transcript} transcript
  * @param {string} speaker
  * @param {string} name
@@ -125,7 +66,7 @@ export function rename(transcript, speaker, name) {
 }
 
 /**
- * The transcript with one more speaker, who says nothing yet, and that speaker.
+ * The transcript with one more speaker, who has no segment yet, and the speaker's id.
  * @param {Transcript} transcript
  * @returns {[Transcript, string]}
  */
@@ -142,7 +83,7 @@ export function addSpeaker(transcript) {
 }
 
 /**
- * The transcript with a segment said by somebody else: its words, and its time in the turns.
+ * The transcript with another speaker for a segment: its words, and its time in the turns.
  * @param {Transcript} transcript
  * @param {number} id
  * @param {string} speaker
@@ -157,7 +98,7 @@ export function move(transcript, id, speaker) {
   return { ...transcript, segments, turns: moveTurns(transcript.turns, moved, speaker) };
 }
 
-/** What the old speaker's turns have inside the segment goes to the new one. */
+/** The parts of the old speaker's turns inside the segment go to the new speaker. */
 function moveTurns(turns, segment, speaker) {
   const moved = [];
   const kept = [];
@@ -194,8 +135,8 @@ function joinTurns(turns, speaker) {
 }
 
 /**
- * The transcript with a segment saying `text`; words that stayed keep their times.
- * A text without words takes the segment out.
+ * The transcript with another text for a segment; words that stayed keep their times.
+ * An empty text removes the segment.
  * @param {Transcript} transcript
  * @param {number} id
  * @param {string} text

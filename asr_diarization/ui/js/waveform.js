@@ -1,4 +1,4 @@
-/** What a recording looks like, as the server has told it. */
+/** Peaks of the waveform, as the server sends them. */
 
 /**
  * One line of peaks: the louder of all channels at each place.

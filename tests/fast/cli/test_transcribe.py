@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import ClassVar
 
 import pytest
 
-from asr_diarization.cli import transcribe
+from asr_diarization import assembly
 from asr_diarization.cli.main import main, make_parser
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import ModelLoadError, OutOfMemoryError
@@ -24,7 +25,7 @@ def transcriber(monkeypatch):
     """The transcriber of the pipeline that the command line will load."""
     fake = ScriptedTranscriber(SAID)
     ready = pipeline(fake, ScriptedDiarizer(TURNS))
-    monkeypatch.setattr(transcribe, "load_pipeline", lambda settings: ready)
+    monkeypatch.setattr(assembly, "load_pipeline", lambda settings: ready)
     return fake
 
 
@@ -47,7 +48,7 @@ def test_writes_every_format_into_a_directory(transcriber, call, tmp_path, capsy
     out = tmp_path / "new" / "out"
     assert main(["transcribe", str(call), "--format", name, "--output", str(out)]) == 0
     (written,) = out.iterdir()
-    assert written.name == f"call.{FORMATS[name][0]}"
+    assert written.name == f"call.{FORMATS[name].suffix}"
     assert written.read_text(encoding="utf-8")
     assert capsys.readouterr().out == ""
 
@@ -72,14 +73,14 @@ def test_a_bad_file_is_reported_and_stops_no_other(transcriber, call, tmp_path, 
 
 
 def test_one_that_does_not_fit_into_memory_stops_no_other(monkeypatch, transcriber, call, capsys):
-    ready = transcribe.load_pipeline(None)
+    ready = assembly.load_pipeline(None)
 
     def too_small(audio, *rest):
         if audio.name.endswith("large.wav"):
             raise OutOfMemoryError("not enough memory")
         return ready(audio, *rest)
 
-    monkeypatch.setattr(transcribe, "load_pipeline", lambda _: too_small)
+    monkeypatch.setattr(assembly, "load_pipeline", lambda _: too_small)
     large = call.with_name("large.wav")
     large.write_bytes(call.read_bytes())
     assert main(["transcribe", str(large), str(call)]) == 1
@@ -180,7 +181,7 @@ def test_a_model_that_does_not_load_is_one_sentence_and_no_start(monkeypatch, ca
     def refuse(settings):
         raise ModelLoadError("cannot load x:\nit is not there")
 
-    monkeypatch.setattr(transcribe, "load_pipeline", refuse)
+    monkeypatch.setattr(assembly, "load_pipeline", refuse)
     assert main(["transcribe", str(call)]) == 2
     assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 
@@ -208,6 +209,65 @@ def test_the_doctor_prints_json_whatever_the_settings(monkeypatch, capsys):
     assert report["is_ok"] is False
     (finding,) = report["findings"]
     assert finding["text"] == "DEVICE must be auto, cpu, mps, cuda or cuda:N, not 'gpu'"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    ("started", "name", "other"),
+    [
+        ("/usr/bin/asr-diarization", "asr-diarization", "python -m asr_diarization"),
+        ("/x/asr_diarization/__main__.py", "python -m asr_diarization", "asr-diarization"),
+    ],
+)
+def test_help_names_the_program_as_it_was_started(
+    monkeypatch, capsys, started, name, other, arguments
+):
+    monkeypatch.setattr(sys, "argv", [started, *arguments])
+    with pytest.raises(SystemExit):
+        main(arguments)
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: {name} ")
+    assert shown.count(f" {name} ") >= 3
+    assert f" {other} " not in shown
+
+
+class Bar:
+    """A bar of tqdm that only records when it is closed."""
+
+    closed: ClassVar[list[str]] = []
+
+    def __init__(self, *, desc, **_):
+        self.n, self.name = 0, desc
+
+    def update(self, done):
+        self.n += done
+
+    def close(self):
+        self.closed.append(f"{self.name} {self.n}")
+
+
+@pytest.fixture
+def closed_bars(monkeypatch):
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(Bar, "closed", [])
+    return Bar.closed
+
+
+def test_bars_of_models_close_from_the_last_to_the_first(monkeypatch, closed_bars, tmp_path):
+    def build(directory, show):
+        show("whisper", 1, 2)
+        show("diarization", 3, 3)
+        show("whisper", 2, 2)
+
+    monkeypatch.setattr("asr_diarization.local_models.build.build_local_models", build)
+    assert main(["models", "--directory", str(tmp_path)]) == 0
+    assert closed_bars == ["diarization 3", "whisper 2"]
+
+
+def test_bars_of_a_recording_close_from_the_last_to_the_first(transcriber, call, closed_bars):
+    assert main(["transcribe", str(call)]) == 0
+    stages = ["transcribe", "diarize", "decode"]
+    assert closed_bars == [f"call.wav: {stage} 100.0" for stage in stages]
 
 
 def test_help_says_how_to_choose_models(capsys):

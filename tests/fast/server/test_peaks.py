@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from asr_diarization.audio.decode import SAMPLE_RATE
-from asr_diarization.server.peaks import MOST_PEAKS, peaks_of, picture_of
+from asr_diarization.server.peaks import MAX_PEAKS, peaks_of, waveform_data
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3999, 4000, 4001, 8000, 99_999])
 def test_peaks_are_the_loudest_of_equal_parts(samples):
     waveform = np.random.default_rng(samples).uniform(-1, 1, samples).astype(np.float32)
     peaks = peaks_of(waveform)
-    size = -(-samples // MOST_PEAKS)
+    size = -(-samples // MAX_PEAKS)
     parts = [waveform[start : start + size] for start in range(0, samples, size)]
-    assert len(peaks) <= MOST_PEAKS
+    assert len(peaks) <= MAX_PEAKS
     assert peaks == [round(float(np.abs(part).max()), 3) for part in parts]
 
 
@@ -29,7 +29,7 @@ def test_silence_is_zero_and_nothing_is_nothing():
 
 def test_each_waveform_has_a_list():
     left, right = (np.full(SAMPLE_RATE // 2, level, np.float32) for level in (0.25, -1.0))
-    picture = picture_of((left, right))
+    picture = waveform_data((left, right))
     assert picture["duration"] == 0.5
     assert [set(peaks) for peaks in picture["peaks"]] == [{0.25}, {1.0}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,8 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import OutOfMemoryError
 from asr_diarization.formats.json import to_json
+from asr_diarization.formats.response import ResponseJson
+from asr_diarization.formats.validation import validated
 from tests.support.asgi import AUDIO, SAID, TEXT, TURNS, client_of, scripted
 from tests.support.fakes import ScriptedDiarizer, ScriptedTranscriber, pipeline, wav
 
@@ -98,6 +101,59 @@ class TestBodies:
         assert len(audio) > 1_900_000
         for request_ in ({"content": audio}, {"files": {"file": audio}}):
             assert client.post("/predict", **request_).json()["duration"] == 60
+
+
+class TestSchema:
+    """The answer has the fields that are described, and no other."""
+
+    @pytest.fixture
+    def answer(self):
+        diarizer = ScriptedDiarizer(TURNS, embeddings={"SPEAKER_00": (1.0, 0.0)})
+        client = client_of(pipeline(ScriptedTranscriber(SAID), diarizer))
+        return client.post("/predict?return_embeddings=true", content=AUDIO).json()
+
+    def test_the_answer_is_as_declared(self, answer):
+        """Validation leaves out fields that are not declared."""
+        assert answer["embeddings"] == {"SPEAKER_00": [1.0, 0.0]}
+        assert validated(ResponseJson, answer) == answer
+        assert validated(ResponseJson, {**answer, "more": 1}) == answer
+
+    def test_the_answer_is_as_openapi_says(self, client, answer):
+        route = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+        schema = route["responses"]["200"]["content"]["application/json"]["schema"]
+        check_schema(answer, schema)
+        with pytest.raises(AssertionError):
+            check_schema({**answer, "more": 1}, schema)
+        with pytest.raises(AssertionError):
+            check_schema({name: value for name, value in answer.items() if name != "turns"}, schema)
+
+
+KINDS = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "number": int | float,
+    "integer": int,
+    "boolean": bool,
+    "null": None.__class__,
+}
+
+
+def check_schema(value, schema):
+    """Whether `value` has exactly the keys of a JSON schema, at every depth."""
+    kinds = {one["type"]: one for one in schema.get("anyOf", [schema])}
+    (kind,) = [kind for kind in kinds if type(value) in (KINDS[kind], *get_args(KINDS[kind]))]
+    schema = {**schema, **kinds[kind]}
+    if kind == "object" and "properties" in schema:
+        assert set(schema.get("required", ())) <= set(value) <= set(schema["properties"])
+        for name, inner in value.items():
+            check_schema(inner, schema["properties"][name])
+    elif kind == "object":
+        for inner in value.values():
+            check_schema(inner, schema["additionalProperties"])
+    elif kind == "array":
+        for inner in value:
+            check_schema(inner, schema["items"])
 
 
 class TestErrors:

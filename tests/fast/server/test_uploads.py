@@ -22,13 +22,13 @@ def test_an_upload_that_is_broken_off_leaves_nothing():
         async with running(app_of(fake, max_uploads=1)) as app:
             for kind in ("audio/wav", FORM, "application/json"):
                 call = Call(app, body=form("abc")[:60], end=False, content_type=kind)
-                await eventually(lambda: app.state.service.uploads.being_read == 1)
+                await eventually(lambda: app.state.service.bodies.being_read == 1)
                 busy = Call(app, body=b"b")
                 assert await busy.answered() == 429
                 assert "MAX_UPLOADS" in busy.json["error"]
                 call.go_away()
                 assert await call.answered() == 499
-                assert app.state.service.uploads.being_read == 0
+                assert app.state.service.bodies.being_read == 0
             assert fake.seen == []
 
     run(scenario())
@@ -76,7 +76,7 @@ def test_shutdown_ends_uploads_that_are_under_way():
     async def scenario():
         async with running(app_of(Gated())) as app:
             slow = Call(app, body=b"RIFF", end=False)
-            await eventually(lambda: app.state.service.uploads.being_read == 1)
+            await eventually(lambda: app.state.service.bodies.being_read == 1)
             app.state.service.drain()
             assert await slow.answered() == 503
             assert slow.json["type"] == "ShuttingDownError"
@@ -88,7 +88,7 @@ def test_shutdown_gets_along_with_an_upload_that_is_given_up_at_that_moment():
     async def scenario():
         async with running(app_of(Gated(), upload_idle_seconds=0.05)) as app:
             late = Call(app, body=b"RIFF", end=False)
-            await eventually(lambda: app.state.service.uploads.being_read == 1)
+            await eventually(lambda: app.state.service.bodies.being_read == 1)
             drained = asyncio.get_running_loop().create_future()
 
             def drain():
