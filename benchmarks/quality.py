@@ -146,7 +146,7 @@ def run(
 ) -> tuple[Results, Results]:
     """All variants on all recordings; conversations also with the number of speakers given."""
     alone, given = Results(), Results()
-    talks = [recording for recording in recordings if recording.segments]
+    talks = [recording for recording in recordings if recording.turns]
     total = len(variants) * (len(recordings) + len(talks) * with_given)
     with tqdm(total=total, unit="recording") as bar:
         for one in variants:
@@ -167,7 +167,8 @@ def to_markdown(
 ) -> str:
     """The report: conversations pooled and by folder, other recordings, each recording."""
     talks = [recording for recording in recordings if recording.segments]
-    others = [recording for recording in recordings if not recording.segments]
+    turns_only = [recording for recording in recordings if recording.reference_turns]
+    others = [r for r in recordings if not r.segments and not r.reference_turns]
     parts = [_conditions(len(recordings), bool(given.scores))]
     if talks:
         names = [recording.name for recording in talks]
@@ -177,6 +178,9 @@ def to_markdown(
         parts += [pooled_table(alone.part(names), given.part(names))]
         parts += [words_table(alone.part(names), alone.failures)]
         parts += _folders(talks, alone, given)
+    if turns_only:
+        names = [recording.name for recording in turns_only]
+        parts += ["### Turns without words", pooled_table(alone.part(names), given.part(names))]
     if others:
         parts += ["### One voice or none", _others(others, alone)]
     parts += _reliability(talks, alone)

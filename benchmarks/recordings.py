@@ -32,11 +32,14 @@ class Recording:
     """Segments with speakers, sorted by start; empty if only `text` is known."""
     text: str | None
     """The whole text if the reference has no speakers and times."""
+    reference_turns: tuple[Turn, ...] = ()
+    """Turns of a reference without words."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """Turns of the segments with words; laughter is not speech."""
-        return tuple(sorted(Turn(s.start, s.end, s.speaker or "") for s in self.segments if s.text))
+        """Turns of the segments with words, or those given alone; laughter is not speech."""
+        with_words = (Turn(s.start, s.end, s.speaker or "") for s in self.segments if s.text)
+        return self.reference_turns or tuple(sorted(with_words))
 
     @property
     def num_speakers(self) -> int:
@@ -96,9 +99,10 @@ def _in_folder(root: Path) -> Iterator[Recording]:
 
 def _recording(path: Path, entry: Mapping[str, Any]) -> Recording:
     segments = tuple(sorted(map(_segment, entry.get("segments", ())), key=lambda s: s.start))
-    text = None if "segments" in entry else entry["text"]
+    turns = () if segments else tuple(sorted(Turn(**turn) for turn in entry.get("turns", ())))
+    text = None if segments or turns else entry["text"]
     language = entry.get("language")
-    return Recording(path.name, path, language, float(entry["duration_s"]), segments, text)
+    return Recording(path.name, path, language, float(entry["duration_s"]), segments, text, turns)
 
 
 def _segment(entry: Mapping[str, Any]) -> Segment:

@@ -58,6 +58,12 @@ Entries = list[dict[str, Any]]
 
 def score(recording: Recording, transcript: Transcript) -> Score:
     """All scores that the reference allows."""
+    counts = Counter(
+        speakers=len({turn.speaker for turn in transcript.turns}),
+        true_speakers=recording.num_speakers,
+    )
+    if recording.reference_turns:
+        return Score(diarization_ratios(recording, transcript.turns), counts)
     normalize = normalizer(recording.language)
     reference = seglst(recording.segments, normalize)
     hypothesis = seglst(transcript.segments, normalize)
@@ -65,15 +71,13 @@ def score(recording: Recording, transcript: Transcript) -> Score:
     words = _word_list(reference) if recording.text is None else normalize(recording.text)
     errors = word_errors(words, _word_list(hypothesis))
     ratios["WER"] = Ratio(errors.errors, errors.length)
-    counts = Counter(
+    counts.update(
         words=errors.length,
         heard=sum(len(entry["words"].split()) for entry in hypothesis),
         substituted=errors.substitutions,
         missed=errors.deletions,
         inserted=errors.insertions,
         invented=invented_words(recording, transcript.segments, normalize),
-        speakers=len({turn.speaker for turn in transcript.turns}),
-        true_speakers=recording.num_speakers,
     )
     if recording.segments:
         ratios |= speaker_ratios(reference, hypothesis)

@@ -14,6 +14,7 @@ from benchmarks.store import Store, code_version, file_version
 from benchmarks.systems.merges import MERGES, largest_overlap
 from benchmarks.systems.ours import Ours
 from benchmarks.systems.seed import Chunk, SeedTranscriber, seed_merge
+from benchmarks.systems.senko import SenkoDiarizer
 from benchmarks.systems.stock import StockDiarizer
 from benchmarks.systems.values import (
     MergeInput,
@@ -64,10 +65,12 @@ class Bench:
         merge_input = merge_input_from_json(
             self._run_ours(variant, recording, num_speakers)["merge_input"]
         )
-        if variant.name == "reference-turns":
-            merge_input = MergeInput(
-                merge_input.segments, Diarization(recording.turns, recording.turns)
-            )
+        other_turns = {
+            "reference-turns": lambda: Diarization(recording.turns, recording.turns),
+            "senko-turns": lambda: self._senko(recording),
+        }
+        if variant.name in other_turns:
+            merge_input = MergeInput(merge_input.segments, other_turns[variant.name]())
         segments = MERGES[variant.merge](merge_input)
         return Outcome(
             Transcript(None, recording.duration, segments, merge_input.diarization.turns)
@@ -114,6 +117,16 @@ class Bench:
             return asdict(diarizer.diarize(recording.waveform(), num_speakers))
 
         return diarization_from_json(self.store.get(f"stock-{recording.path.stem}", key, make))
+
+    def _senko(self, recording: Recording) -> Diarization:
+        """senko cannot be told the number of speakers."""
+        key = {"recording": recording.digest, "code": file_version(HERE / "senko.py")}
+
+        def make() -> Any:
+            diarizer = self._load("senko", SenkoDiarizer)
+            return asdict(diarizer.diarize(recording.waveform()))
+
+        return diarization_from_json(self.store.get(f"senko-{recording.path.stem}", key, make))
 
     def _seed(self, name: str, recording: Recording) -> tuple[Chunk, ...]:
         key = {"recording": recording.digest, "code": file_version(HERE / "seed.py")}

