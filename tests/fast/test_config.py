@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from asr_diarization.config import MAX_SPEAKERS, InferenceConfig, ModelSettings
+from asr_diarization.config import MAX_SPEAKERS, InferenceConfig, ModelSettings, read_settings
+from asr_diarization.errors import ModelLoadError
 
 SETTINGS = tuple(name.upper() for name in ModelSettings.model_fields)
 
@@ -157,6 +158,12 @@ def test_both_are_frozen(value, field):
 def test_every_parameter_says_what_it_is_for():
     for name, field in InferenceConfig.model_fields.items():
         assert field.description, name
+
+
+def test_an_unknown_precision_is_refused_with_those_there_are(monkeypatch):
+    monkeypatch.setenv("PRECISION", "half")
+    with pytest.raises(ModelLoadError, match=r"PRECISION must be 'auto', .* or 'int8', not 'half'"):
+        read_settings(ModelSettings)
 
 
 def test_a_name_is_one_line():

@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from asr_diarization.deploy.files import files_of_endpoint
 from tests.support.paths import REPO
 
 ROOT_MODULES = ("handler", "config", "diarization_utils", "asr_diarization")
@@ -57,12 +58,12 @@ def test_leaves_import_nothing_heavy(tmp_path):
 
 
 def test_our_names_shadow_nobody():
-    found = {path.stem for path in REPO.glob("*.py")} | {
-        path.parent.name for path in REPO.glob("*/__init__.py")
+    uploaded = {path.partition("/")[0].removesuffix(".py") for path in files_of_endpoint()}
+    assert set(ROOT_MODULES) <= uploaded
+    others = {
+        name for name, owners in packages_distributions().items() if "asr-diarization" not in owners
     }
-    assert set(ROOT_MODULES) <= found
-    taken = sys.stdlib_module_names | set(packages_distributions())
-    assert found & taken == set()
+    assert uploaded & (sys.stdlib_module_names | others) == set()
 
 
 def test_requirements_fence_what_the_container_has():
