@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from pydantic import ValidationError
 
@@ -73,6 +75,32 @@ def test_settings_out_of_bounds_are_refused(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         ModelSettings()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "tpu"}, "DEVICE must be auto, cpu, mps, cuda or cuda:N, not 'tpu'"),
+        (
+            {"precision": "float8"},
+            "PRECISION must be 'auto', 'float32', 'bfloat16', 'float16' or 'int8', not 'float8'",
+        ),
+        ({"max_audio_seconds": 0}, "MAX_AUDIO_SECONDS must be greater than 0, not 0"),
+        ({"hf_token": 123}, "HF_TOKEN must be a valid string, not that"),
+        ({"device": 1, "max_audio_seconds": -1}, "DEVICE .*; MAX_AUDIO_SECONDS .*"),
+    ],
+)
+def test_each_setting_that_is_not_allowed_is_named(given, message):
+    with pytest.raises(ModelLoadError, match=f"^{message}$") as caught:
+        read_settings(ModelSettings, given)
+    assert caught.value.__cause__ is None
+
+
+def test_settings_that_are_given_come_before_the_environment(monkeypatch):
+    monkeypatch.setenv("ASR_MODEL", "from/environment")
+    monkeypatch.setenv("DEVICE", "cpu")
+    settings = read_settings(ModelSettings, {"asr_model": "given/here"})
+    assert (settings.asr_model, settings.device) == ("given/here", "cpu")
 
 
 # The caller's parameters
@@ -153,6 +181,27 @@ def test_parameters_that_are_refused(given):
 def test_both_are_frozen(value, field):
     with pytest.raises(ValidationError):
         setattr(value(), field, "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "bounds"),
+    [
+        ({}, (1, math.inf)),
+        ({"num_speakers": 3}, (3, 3)),
+        ({"min_speakers": 2}, (2, math.inf)),
+        ({"max_speakers": 4}, (1, 4)),
+        ({"min_speakers": 2, "max_speakers": 2}, (2, 2)),
+    ],
+)
+def test_bounds_of_the_number_of_speakers(given, bounds):
+    assert InferenceConfig(**given).speaker_bounds == bounds
+
+
+def test_known_speakers_are_at_most_20():
+    known = [{"name": f"Ann {number}", "audio": b"RIFF"} for number in range(20)]
+    assert len(InferenceConfig(known_speakers=known).known_speakers) == 20
+    with pytest.raises(ValidationError, match="at most 20 items"):
+        InferenceConfig(known_speakers=[*known, {"name": "Bob", "audio": b"RIFF"}])
 
 
 def test_every_parameter_says_what_it_is_for():

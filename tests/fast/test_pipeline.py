@@ -9,13 +9,15 @@ import wave
 import numpy as np
 import pytest
 
-from asr_diarization.config import InferenceConfig
+from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.errors import (
     AudioTooLongError,
     CancelledError,
     InvalidAudioError,
     InvalidParameterError,
+    OutOfMemoryError,
 )
+from asr_diarization.pipeline import Pipeline
 from asr_diarization.transcript import Turn
 from tests.support.fakes import (
     ScriptedDiarizer,
@@ -122,6 +124,8 @@ def test_fewer_speakers_than_wanted_are_named(wishes, warning):
     warnings = run(wav(4.0), wishes).warnings
     assert [w[: len(warning or "")] for w in warnings] == ([warning] if warning else [])
     assert run(wav(4.0), InferenceConfig()).warnings == ()
+    silent = pipeline(diarizer=ScriptedDiarizer(), speech=ScriptedSpeech([]))
+    assert silent(wav(4.0), wishes).warnings == ()
 
 
 def two_channels(seconds=20):
@@ -154,6 +158,43 @@ def two_channels(seconds=20):
 def test_a_call_is_taken_for_one_unless_more_or_fewer_people_are_said_to_talk(wishes, heard_apart):
     run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
     assert run(two_channels(), InferenceConfig(**wishes)).stats["channels"] == heard_apart
+
+
+SIDES = (say("How are you?", 0, 1), say("Quite well.", 1, 2))
+
+
+def test_each_channel_is_a_speaker_with_an_embedding_on_request():
+    diarizer = ScriptedDiarizer(TURNS)
+    spans = [(0, 1), (1, 2)]
+    run = pipeline(ScriptedTranscriber(SIDES), diarizer, ScriptedSpeech(spans))
+    wishes = InferenceConfig(channels="separate", return_embeddings=True)
+    transcript = run(two_channels(2), wishes)
+    assert diarizer.calls == []
+    assert set(transcript.embeddings) == {"CHANNEL_00", "CHANNEL_01"}
+    assert {turn.speaker for turn in transcript.turns} == {"CHANNEL_00", "CHANNEL_01"}
+    assert {segment.speaker for segment in transcript.segments} <= {"CHANNEL_00", "CHANNEL_01"}
+    starts = [segment.start for segment in transcript.segments]
+    assert starts == sorted(starts)
+    assert run(two_channels(2), InferenceConfig(channels="separate")).embeddings == {}
+    little = pipeline(ScriptedTranscriber(SIDES), diarizer, ScriptedSpeech([(0, 0.9)]))
+    assert little(two_channels(2), wishes).embeddings == {}  # less than a second of speech
+
+
+@pytest.mark.parametrize(
+    ("audio", "wishes", "warning"),
+    [
+        ("call", {"num_speakers": 3}, "num_speakers has no effect: each channel is one speaker"),
+        ("mono", {}, "channels has no effect: the recording has one channel"),
+        ("mono", {"diarize": False}, "channels has no effect: diarize=false"),
+        ("call", {"diarize": False}, "channels has no effect: diarize=false"),
+        ("call", {}, None),
+    ],
+)
+def test_separate_channels_may_have_no_effect(audio, wishes, warning):
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
+    data = two_channels() if audio == "call" else wav(4.0)
+    transcript = run(data, InferenceConfig(channels="separate", **wishes))
+    assert transcript.warnings == ((warning,) if warning else ())
 
 
 def test_a_file_that_is_open_need_not_be_in_memory(tmp_path):
@@ -202,6 +243,8 @@ def test_windows_keep_to_the_length_the_caller_wants():
 def test_the_language_is_the_one_most_of_the_speech_is_in():
     said = (say("Guten Tag", 0, 1, "de"), say("Hello, I am glad.", 1, 4, "en"))
     assert pipeline(ScriptedTranscriber(said))(wav(4.0)).language == "en"
+    unknown = (say("Hm hm hm hm", 0, 3, None), say("Ja", 3, 4, "de"))
+    assert pipeline(ScriptedTranscriber(unknown))(wav(4.0)).language == "de"
 
 
 def test_progress_is_told_and_what_it_raises_stops_the_work():
@@ -219,6 +262,27 @@ def test_progress_is_told_and_what_it_raises_stops_the_work():
     with pytest.raises(CancelledError):
         run(wav(4.0), None, stop)
     assert run(wav(4.0)).segments
+
+
+def test_diarizing_beside_transcribing_gives_the_same_and_errors_reach_the_caller():
+    settings = ModelSettings()
+    transcriber, diarizer = ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS)
+    run = Pipeline(transcriber, diarizer, ScriptedSpeech(), settings, concurrent=True)
+    assert run(wav(4.0)).segments == pipeline(transcriber, diarizer)(wav(4.0)).segments
+    diarizer.error = CancelledError("nobody waits")
+    with pytest.raises(CancelledError):
+        run(wav(4.0))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_lack_of_memory_is_told_with_the_way_out(error):
+    transcriber = ScriptedTranscriber(SAID)
+    transcriber.error = error
+    with pytest.raises(OutOfMemoryError, match="send a shorter one"):
+        pipeline(transcriber)(wav(4.0))
+    transcriber.error = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        pipeline(transcriber)(wav(4.0))
 
 
 def test_stats_are_finite_numbers():

@@ -177,6 +177,11 @@ def test_any_rate_keeps_duration_and_pitch(rate):
     assert np.allclose(waveform[middle], tone(440, 2)[middle], atol=0.01)
 
 
+@pytest.mark.parametrize("rate", [1000, 768_000])
+def test_the_lowest_and_the_highest_rate_are_decoded(rate):
+    assert len(decode(wav([tone(100, 2, rate)], rate))) == pytest.approx(2 * SAMPLE_RATE, abs=40)
+
+
 def test_stereo_becomes_its_mean():
     left, right = tone(440), tone(1000)
     assert np.allclose(decode(wav([left, right])), (left + right) / 2, atol=1e-6)

@@ -190,7 +190,7 @@ def test_packets_without_a_sample_are_not_tried_for_ever(data):
     assert time.process_time() - before < 12
 
 
-def test_what_comes_before_a_barren_rest_is_kept():
+def test_what_comes_before_a_empty_rest_is_kept():
     whole = decode(FILES["sample.amr"])
     before = time.process_time()
     waveform = decode(FILES["sample.amr"] + b"\x7c" * 2_000_000)
@@ -203,6 +203,7 @@ def test_what_comes_before_a_barren_rest_is_kept():
     [
         (1, 1, "sample rate of 1 Hz"),
         (999, 1, "sample rate of 999 Hz"),
+        (768_001, 1, "sample rate of 768001 Hz"),
         (1_000_000, 1, "sample rate of 1000000 Hz"),
         (0xFFFFFFFF, 1, "header is broken"),
         (16000, 33, "33 channels; at most 32"),

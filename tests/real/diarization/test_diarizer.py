@@ -128,6 +128,14 @@ def test_new_speech_has_no_match():
     assert (match_speakers(speech, step=10.0) == -1).all()
 
 
+@pytest.mark.parametrize(("shared", "match"), [(60, 0), (59, -1)])
+def test_speakers_match_from_60_percent_of_shared_speech_on(shared, match):
+    speech = np.zeros((EMBED_EVERY + 1, 100, 1), dtype=np.float32)
+    speech[0] = 1.0
+    speech[1, :shared] = 1.0
+    assert match_speakers(speech, step=0.0)[1, 0].tolist() == [match, -1]
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2])
 def test_a_few_doubts_are_their_own_and_many_are_everybodys(share):
     vectors = np.tile(VOICES, (100, 1, 1))
