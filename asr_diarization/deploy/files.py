@@ -16,12 +16,14 @@ BUTTON = "OWNER/asr-diarization"
 """The repository that the button in README.md deploys."""
 RELATIVE_TARGET = r"\((?!https?://|#)[^)]*\)"
 """A link's target in README.md that is a path: the endpoint's repository does not hold it."""
-ALWAYS = ("handler.py", "requirements.txt", "README.md", "LICENSE")
+MODULES = ("handler.py", "diarization_utils.py")
+"""The handler, and the merging for a handler that its owner rewrites; with all that they import."""
+ALWAYS = (*MODULES, "requirements.txt", "README.md", "LICENSE")
 
 
 def files_of_endpoint(root: Path = ROOT) -> list[str]:
     """Paths below `root`, sorted; modules of the server and of the command line are not needed."""
-    found, unread = set(ALWAYS), ["handler.py"]
+    found, unread = set(ALWAYS), list(MODULES)
     while unread:
         for path in _imported_files(root, unread.pop()):
             if path not in found:
