@@ -30,6 +30,7 @@ from asr_diarization.errors import ModelLoadError, one_line
 
 MAX_SPEAKERS = 50
 MAX_KNOWN_SPEAKERS = 20
+MAX_AUDIO_TRACKS = 64
 DEFAULT_BATCH_SIZE = 24
 MAX_CPU_BATCH_SIZE = 4
 """A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
@@ -177,6 +178,12 @@ class InferenceConfig(BaseModel):
     channels: Literal["auto", "mix", "separate"] = "auto"
     """`separate`: each channel is a speaker, as calls are recorded; `mix`: all hear one scene;
     `auto` finds out which of two channels are."""
+    audio_track: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_AUDIO_TRACKS), BeforeValidator(_reject_bool)] | None,
+        BeforeValidator(_blank_is_none),
+    ] = None
+    """Number of the audio track, from 1, in a file with several; without it, that of a player, or
+    the one with speech if that one has none."""
     known_speakers: Annotated[
         tuple[KnownSpeaker, ...],
         Field(max_length=MAX_KNOWN_SPEAKERS),

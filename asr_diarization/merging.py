@@ -18,6 +18,8 @@ MAX_GAP_SECONDS = 2.0
 """A word without overlap goes to the nearest turn, at most this far away (docs/quality.md)."""
 MIN_SHARE = 2 / 3
 """A speaker with at least this share of a sentence's words gets all of it (docs/quality.md)."""
+MIN_REPLY_PAUSE_SECONDS = 0.3
+"""A shorter pause, in which somebody else speaks, is no turn given away."""
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
 
 
@@ -138,14 +140,61 @@ def split_by_speaker(segment: Segment) -> Iterator[Segment]:
         yield replace(segment, speaker=runs[0][0]) if runs else segment
         return
     for speaker, words in runs:
-        yield replace(
-            segment,
-            start=words[0].start,
-            end=max(word.end for word in words),
-            text="".join(word.text for word in words).strip(),
-            words=words,
-            speaker=speaker,
+        yield replace(_piece(segment, words), speaker=speaker)
+
+
+def _piece(segment: Segment, words: tuple[Word, ...]) -> Segment:
+    """The part of `segment` with those words, and their times."""
+    return replace(
+        segment,
+        start=words[0].start,
+        end=max(word.end for word in words),
+        text="".join(word.text for word in words).strip(),
+        words=words,
+    )
+
+
+def cut_at_replies(
+    segments: Iterable[Segment], min_pause: float = MIN_REPLY_PAUSE_SECONDS
+) -> tuple[Segment, ...]:
+    """Segments of several channels in the order of their starts, none across a reply.
+
+    A segment is cut between two words at least `min_pause` seconds apart, if the middle of somebody
+    else's word lies between them. Every segment has one speaker.
+    """
+    segments = tuple(segments)
+    middles = sorted(
+        ((word.start + word.end) / 2, str(segment.speaker))
+        for segment in segments
+        for word in segment.words
+    )
+    others = {
+        who: [time for time, speaker in middles if speaker != str(who)]
+        for who in {segment.speaker for segment in segments}
+    }
+    pieces = (
+        piece
+        for segment in segments
+        for piece in _cut_at(segment, others[segment.speaker], min_pause)
+    )
+    return tuple(sorted(pieces, key=attrgetter("start")))
+
+
+def _cut_at(segment: Segment, others: Sequence[float], min_pause: float) -> Iterator[Segment]:
+    """`segment` in pieces; `others` are sorted times at which somebody else speaks."""
+    runs: list[list[Word]] = []
+    for word in segment.words:
+        previous = runs[-1][-1].end if runs else 0.0
+        is_reply = word.start - previous >= min_pause and bisect_left(others, previous) < (
+            bisect_left(others, word.start)
         )
+        if not runs or is_reply:
+            runs.append([])
+        runs[-1].append(word)
+    if len(runs) <= 1:
+        yield segment
+    else:
+        yield from (_piece(segment, tuple(run)) for run in runs)
 
 
 def group_by_speaker(segments: Iterable[Segment]) -> tuple[Segment, ...]:

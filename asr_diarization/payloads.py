@@ -148,7 +148,7 @@ def _decode_base64(text: str, name: str) -> bytes:
     Raises:
         InvalidAudioError: it is not base64, or too short for a recording; `name` is in the message.
     """
-    encoded = _without_data_url(text, name)
+    encoded = _with_lost_plus(_without_data_url(text, name))
     try:
         # The text may have 100 MB: one pass.
         compact = encoded.encode("ascii").translate(_STANDARD_ALPHABET, b" \t\r\n\f\v").rstrip(b"=")
@@ -170,9 +170,33 @@ def _without_data_url(text: str, name: str) -> str:
         return text
     # Browsers write parameters into the header: data:audio/webm;codecs=opus;base64,...
     header, comma, encoded = text.partition(",")
-    if not comma or not header.rstrip().lower().endswith(";base64"):
+    if not comma or not header.replace(" ", "").lower().endswith(";base64"):
         raise InvalidAudioError(f"{name}: a data: URL must hold base64: data:audio/wav;base64,...")
     return encoded
+
+
+def _with_lost_plus(encoded: str) -> str:
+    """`encoded` with `+` for its blanks, if they were `+` before a form or a URL was decoded.
+
+    All of them turn into blanks then, at any distance. Blanks beside a `+`, in the margin of every
+    line, or between groups of one length are only blanks.
+    """
+    if " " not in encoded or "+" in encoded:
+        return encoded
+    lines = encoded.strip().splitlines()
+    if all(line[:1].isspace() for line in lines[1:]):
+        lines = [line.lstrip() for line in lines]
+    if all(line[-1:].isspace() for line in lines[:-1]):
+        lines = [line.rstrip() for line in lines]
+    compact = "".join(lines)
+    first, *others = map(len, compact.split(" "))
+    if not others:
+        return encoded
+    is_grouped = all(length == first for length in others[:-1]) and 0 < others[-1] <= first
+    is_whole, is_whole_without = (n % 4 == 0 for n in (len(compact), len(compact) - len(others)))
+    if is_whole != is_whole_without and (compact.endswith("=") or len(others) == 1):
+        is_grouped = is_whole_without
+    return encoded if is_grouped else compact.replace(" ", "+")
 
 
 def _base64_fault(encoded: str) -> str:

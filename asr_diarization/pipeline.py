@@ -8,26 +8,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 from typing import BinaryIO
 
 from asr_diarization.audio import channels
-from asr_diarization.audio.decode import (
-    SAMPLE_RATE,
-    Encoded,
-    Waveform,
-    check_audio,
-    count_channels,
-    decode_audio,
-    decode_channels,
-)
+from asr_diarization.audio.decode import SAMPLE_RATE, Encoded, Waveform, check_audio
+from asr_diarization.audio.recording import Recording, read_recording
 from asr_diarization.audio.windows import Window, WindowRules, speech_windows
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.devices import is_out_of_memory
 from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.diarization.known_speakers import decode_sample, extract_speech, recognise
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.merging import assign_speakers
+from asr_diarization.merging import assign_speakers, cut_at_replies
 from asr_diarization.protocols import (
     Diarizer,
     OnProgress,
@@ -116,7 +108,8 @@ class Pipeline:
         self._check(parameters)
         known = self._known_embeddings(parameters)
         timer = _StageTimer()
-        waveforms = self._decode(audio, parameters)
+        recording = self._decode(audio, parameters)
+        waveforms = recording.waveforms
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
         timer.end("decode")
         windows = [self._windows(waveform, parameters) for waveform in waveforms]
@@ -134,8 +127,11 @@ class Pipeline:
             duration=duration,
             segments=with_confidence(result.segments, turns, separate_channels=len(waveforms) > 1),
             turns=turns,
-            warnings=ineffective_parameters(
-                parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
+            warnings=(
+                *recording.warnings,
+                *ineffective_parameters(
+                    parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
+                ),
             ),
             stats={
                 "audio_seconds": round(duration, 3),
@@ -156,7 +152,7 @@ class Pipeline:
             InvalidRequestError: a parameter cannot be used, or the beginning of `file` is no audio.
         """
         self._check(parameters)
-        check_audio(file)
+        check_audio(file, parameters.audio_track)
 
     def _check(self, parameters: InferenceConfig) -> None:
         """Refuse parameters that the loaded models cannot meet."""
@@ -181,19 +177,9 @@ class Pipeline:
             embeddings[known.name] = self._diarizer.embed(speech)
         return embeddings
 
-    def _decode(self, audio: Encoded, parameters: InferenceConfig) -> tuple[Waveform, ...]:
-        """One waveform, or one per channel if each channel is one speaker's."""
-        max_seconds, mode = self._settings.max_audio_seconds, parameters.channels
-        must_separate = parameters.diarize and mode == "separate"
-        min_speakers, max_speakers = parameters.speaker_bounds
-        may_separate = parameters.diarize and mode == "auto" and min_speakers <= 2 <= max_speakers
-        if not must_separate and count_channels(audio) != 2:
-            return (decode_audio(audio, max_seconds=max_seconds),)
-        decoded = decode_channels(audio, max_seconds=max_seconds)
-        is_separate = must_separate or (may_separate and channels.is_call(decoded))
-        if len(decoded) > 1 and is_separate:
-            return channels.remove_crosstalk(decoded)
-        return (channels.mix(decoded),)
+    def _decode(self, audio: Encoded, parameters: InferenceConfig) -> Recording:
+        max_seconds = self._settings.max_audio_seconds
+        return read_recording(audio, parameters, max_seconds, self._speech.probabilities)
 
     def _windows(self, waveform: Waveform, parameters: InferenceConfig) -> tuple[Window, ...]:
         probabilities = self._speech.probabilities(waveform)
@@ -251,7 +237,6 @@ class Pipeline:
             for (speaker, _), found in zip(labelled, transcription.windows, strict=True)
             for segment in found
         ]
-        segments.sort(key=attrgetter("start"))
         turns = tuple(
             sorted(
                 Turn(max(run.start, window.start), min(run.end, window.end), speaker)
@@ -260,7 +245,8 @@ class Pipeline:
             )
         )
         embeddings = self._channel_embeddings(windows, parameters)
-        return _Result(Diarization(turns, turns, embeddings), tuple(segments), transcription.stats)
+        diarization = Diarization(turns, turns, embeddings)
+        return _Result(diarization, cut_at_replies(segments), transcription.stats)
 
     def _channel_embeddings(
         self, windows: Sequence[Sequence[Window]], parameters: InferenceConfig

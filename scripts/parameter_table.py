@@ -37,6 +37,7 @@ EXAMPLES: dict[str, Any] = {
     "min_speakers": 2,
     "max_speakers": 5,
     "channels": "separate",
+    "audio_track": 2,
     "known_speakers": [{"name": "Ann", "audio": "UklGRiQ..."}],
     "return_embeddings": True,
     "sampling_rate": 8000,

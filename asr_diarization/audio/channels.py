@@ -1,8 +1,9 @@
 """Channels of a recording: microphones of one scene, or one speaker each, as in recorded calls.
 
-Only the levels tell which. In a call, one channel is most of the time far louder than the other,
-and each of them is the louder one for a while. A room recorded in stereo, music, one signal at two
-levels and a channel without signal have no such pattern.
+In a call, each channel is for a while far louder than the other, measured above its own noise and
+against its own loudness: lines differ in both. Where both sound, they say different things. A room
+recorded in stereo, music, one signal at two levels and a channel without signal have no such
+pattern: what sounds in both channels is the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_diarization.audio.coherence import is_unrelated
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
+from asr_diarization.audio.mixing import Mixer
 
 Channels: TypeAlias = Sequence[Waveform]
 """All of one length. `mix` and `remove_crosstalk` change them in place: a copy of four hours takes
@@ -21,20 +24,24 @@ Channels: TypeAlias = Sequence[Waveform]
 
 FRAME = SAMPLE_RATE // 20
 """Samples of a frame: 50 ms, less than a syllable."""
-SILENCE_DB = -60.0
-"""A frame is silent unless it is above this level ..."""
+SILENCE_DB = -80.0
+"""A frame is silent unless it is above this level, without the noise of its line, ..."""
+NOISE_DB = 6.0
+"""... more than this above that noise, the 10th percentile of its channel, ..."""
 DYNAMIC_RANGE_DB = 35.0
 """... and above the recording's 95th percentile minus this."""
 DOMINANCE_DB = 12.0
 """A channel dominates a frame if it is more than this louder; crosstalk of headsets is quieter."""
 MIN_DOMINATED_SHARE = 2 / 3
-"""More than this share of the frames with sound must be dominated: people do talk at once."""
+"""More than this share of the frames with sound must be dominated, or unrelated in both."""
 MIN_OWN_SHARE, MIN_OWN_SECONDS = 0.03, 1.0
 """Each channel must dominate more than this share of the frames with sound, and more seconds."""
 CROSSTALK_CORRELATION = 0.5
 """A quiet frame is crosstalk if it correlates more than this with the loud one."""
 MAX_LAG = SAMPLE_RATE // 100
 """Samples by which crosstalk may be early or late."""
+MIX_BLOCK = 32_768
+"""Samples mixed at once."""
 BLOCK_FRAMES = 500
 """Frames correlated at once, which limits the memory to some 30 MB."""
 
@@ -45,38 +52,61 @@ def speaker_of(channel: int) -> str:
 
 
 def mix(channels: Channels) -> Waveform:
-    """The mean of all channels; one of two with opposite phase is inverted first.
+    """The mean of all channels, inverted ones turned round (`Mixer`).
 
     It takes the place of the first channel.
     """
-    mixed, *others = channels
-    if len(others) == 1 and np.vdot(mixed, others[0]) < -0.5 * _geometric_mean_energy(channels):
-        mixed -= others[0]
-    else:
-        for other in others:
-            mixed += other
-    mixed /= len(channels)
+    mixed, mixer = channels[0], Mixer()
+    for start in range(0, len(mixed), MIX_BLOCK):
+        block = np.stack([channel[start : start + MIX_BLOCK] for channel in channels], axis=1)
+        if block.any():  # a gap is memory that nobody has touched
+            mixed[start : start + MIX_BLOCK] = mixer.mix(block)[:, 0]
     return mixed
-
-
-def _geometric_mean_energy(channels: Channels) -> float:
-    """Of two channels."""
-    return float(np.sqrt(np.prod([np.vdot(c, c) for c in channels])))
 
 
 def is_call(channels: Channels) -> bool:
     """Whether each of two channels seems to hold one side of a conversation."""
     if len(channels) != 2:
         return False
-    levels = _levels(channels)
-    loudest = levels.max(axis=0)
-    if not loudest.size:
+    levels = _levels_above_noise(channels)
+    if not levels.size:
         return False
-    threshold = max(SILENCE_DB, float(np.percentile(loudest, 95)) - DYNAMIC_RANGE_DB)
-    difference = (levels[0] - levels[1])[loudest > threshold]
+    heard = [level[level > SILENCE_DB] for level in levels]
+    if min(map(len, heard)) <= MIN_OWN_SECONDS * SAMPLE_RATE / FRAME:
+        return False
+    # One side may be far quieter than the other; but crosstalk alone is no side.
+    loudness = np.array([[np.percentile(level, 95)] for level in heard])
+    return any(
+        _has_sides(channels, shifted) for shifted in (levels, levels - loudness + loudness.max())
+    )
+
+
+def _has_sides(channels: Channels, levels: NDArray[np.float32]) -> bool:
+    """Whether each channel has frames of its own, and the others are unrelated."""
+    loudest = levels.max(axis=0)
+    sounding = loudest[loudest > SILENCE_DB]
+    threshold = max(SILENCE_DB, float(np.percentile(sounding, 95)) - DYNAMIC_RANGE_DB)
+    is_sounding = loudest > threshold
+    difference = np.where(is_sounding, levels[0] - levels[1], 0)
+    count = np.count_nonzero(is_sounding)
     own = np.array([(difference > DOMINANCE_DB).sum(), (difference < -DOMINANCE_DB).sum()])
-    min_own = max(MIN_OWN_SHARE * len(difference), MIN_OWN_SECONDS * SAMPLE_RATE / FRAME)
-    return bool(own.sum() > MIN_DOMINATED_SHARE * len(difference) and own.min() > min_own)
+    if own.min() <= max(MIN_OWN_SHARE * count, MIN_OWN_SECONDS * SAMPLE_RATE / FRAME):
+        return False
+    if own.sum() > MIN_DOMINATED_SHARE * count:
+        return True
+    shared = is_sounding & (np.abs(difference) <= DOMINANCE_DB)
+    return is_unrelated([_framed(channel) for channel in channels], shared)
+
+
+def _levels_above_noise(channels: Channels) -> NDArray[np.float32]:
+    """Decibels of each frame without its channel's noise: (channels, frames)."""
+    power = 10 ** (_levels(channels) / 10)
+    if not power.size:
+        return power.astype(np.float32)
+    noise = np.percentile(power, 10, axis=1, keepdims=True)
+    power = np.where(power > 10 ** (NOISE_DB / 10) * noise, power - noise, 0)
+    levels: NDArray[np.float32] = (10 * np.log10(power + 1e-12)).astype(np.float32)
+    return levels
 
 
 def _levels(channels: Channels) -> NDArray[np.float32]:

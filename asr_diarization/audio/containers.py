@@ -1,4 +1,4 @@
-"""Untrusted bytes -> an open container and its audio stream.
+"""Untrusted bytes -> an open container and one of its audio tracks.
 
 FFmpeg may use only the formats and codecs listed here, and may open no second file.
 """
@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import av
 import av.error
+from av.stream import Disposition
 
-from asr_diarization.errors import AudioTooLongError, InvalidAudioError, OutOfMemoryError
+from asr_diarization.audio.headers import has_too_many_edits
+from asr_diarization.errors import (
+    AudioTooLongError,
+    InvalidAudioError,
+    InvalidParameterError,
+    OutOfMemoryError,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -20,8 +29,8 @@ if TYPE_CHECKING:
 
 FORMATS = (
     "3gp", "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv",
-    "matroska", "mov", "mp3", "mpeg", "mpegts", "nistsphere", "ogg", "tta", "voc", "w64", "wav",
-    "wv",
+    "matroska", "mov", "mp3", "mpeg", "mpegts", "mxf", "nistsphere", "ogg", "tta", "voc", "w64",
+    "wav", "wv",
 )  # fmt: skip
 """FFmpeg's demuxers for usual recordings. None of them opens a second file by design; playlists and
 scripts (hls, concat, dash, sdp, image2) are absent on purpose."""
@@ -39,6 +48,12 @@ CODECS = (
 
 _MAX_FRAME_SAMPLES = 1_000_000
 """A codec frame holds at most some 200,000 samples (TTA, one second at 192 kHz)."""
+
+_PROBE_BYTES, _BROADCAST_PROBE_BYTES = 500_000, 2_000_000
+"""FFmpeg keeps all packets of its first look in memory, 80 bytes for each byte of damaged AAC. Only
+streams without an index, with pictures among the sound, need a longer look."""
+
+_BROADCAST_MAGIC = (b"\x47", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV")
 
 _OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
@@ -66,12 +81,37 @@ _SIGNATURES = (
 _DECODING_ERRORS = (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, RuntimeError)
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """An audio track, as the headers declare it."""
+
+    number: int
+    """Counted from 1, pictures left out."""
+    codec: str
+    channels: int
+    """0 if the headers declare none."""
+    title: str
+    """Its name, else its language; may be empty."""
+    is_readable: bool
+    """Whether its codec is listed."""
+
+    def __str__(self) -> str:
+        return f"{self.number} ({', '.join(filter(None, (self.title, self.codec)))})"
+
+
 @contextmanager
-def open_audio(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
+def open_audio(
+    file: BinaryIO, track: int | None = None
+) -> Iterator[tuple[InputContainer, AudioStream]]:
     """The container and the stream to decode; errors in the `with` block are the file's fault.
+
+    Args:
+        file: seekable, at its beginning.
+        track: its number, counted from 1; None for the one that a player would choose.
 
     Raises:
         InvalidAudioError: `file` is empty, is no audio, or decoding it fails.
+        InvalidParameterError: it has no such track.
         OutOfMemoryError: this machine cannot hold the decoded audio.
     """
     with (
@@ -80,7 +120,50 @@ def open_audio(file: BinaryIO) -> Iterator[tuple[InputContainer, AudioStream]]:
             f"this {format_of(container)} file is damaged, or of a kind that FFmpeg cannot convert"
         ),
     ):
-        yield container, _audio_stream(container)
+        yield container, _audio_stream(container, track)
+
+
+def list_tracks(file: BinaryIO) -> tuple[Track, ...]:
+    """The audio tracks that the headers declare, the one that a player would choose first.
+
+    Raises:
+        InvalidAudioError: as `open_audio`.
+    """
+    with open_audio(file) as (container, preferred):
+        tracks = [
+            (stream is not preferred, _track(number, stream))
+            for number, stream in enumerate(container.streams.audio, 1)
+        ]
+        return tuple(track for _, track in sorted(tracks, key=lambda pair: pair[0]))
+
+
+def _track(number: int, stream: AudioStream) -> Track:
+    decoder = _decoder(stream)
+    language = stream.metadata.get("language", "")
+    title = stream.metadata.get("title") or ("" if language == "und" else language)
+    return Track(
+        number,
+        decoder or "unknown",
+        stream.codec_context.channels if stream.codec_context else 0,
+        one_line(title)[:40],
+        decoder in CODECS,
+    )
+
+
+def start_of(container: InputContainer, stream: AudioStream) -> float | None:
+    """The time at which a player starts: that of the first picture or sound of any track.
+
+    None if there is nothing but `stream`, whose first sample is the start then.
+    """
+    starts = [
+        float(other.start_time * other.time_base)
+        for other in (*container.streams.audio, *container.streams.video)
+        if other is not stream
+        and other.start_time is not None
+        and other.time_base
+        and not other.disposition & Disposition.attached_pic
+    ]
+    return min(starts, default=None)
 
 
 @contextmanager
@@ -91,7 +174,7 @@ def _as_invalid_audio(message: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AudioTooLongError, InvalidAudioError):
+    except (AudioTooLongError, InvalidAudioError, InvalidParameterError):
         raise
     except _DECODING_ERRORS as error:
         raise InvalidAudioError(message) from error
@@ -104,11 +187,19 @@ def _open(file: BinaryIO) -> InputContainer:
     file.seek(0)
     if not head:
         raise InvalidAudioError("the audio is empty (0 bytes)")
+    is_broadcast = head.startswith(_BROADCAST_MAGIC)
+    options = {
+        **_OPTIONS,
+        "probesize": str(_BROADCAST_PROBE_BYTES if is_broadcast else _PROBE_BYTES),
+        # Without it, of an edit list only the start counts, and the encoder's delay is heard.
+        "advanced_editlist": "0" if has_too_many_edits(file) else "1",
+    }
+    file.seek(0)
     with _as_invalid_audio(f"not audio that FFmpeg can decode: {_describe(head)}"):
         return av.open(
             file,
             mode="r",
-            container_options=_OPTIONS,
+            container_options=options,
             metadata_errors="replace",
             io_open=_refuse_reference,
         )
@@ -124,9 +215,19 @@ def format_of(container: InputContainer) -> str:
     return container.format.name.partition(",")[0]
 
 
-def _audio_stream(container: InputContainer) -> AudioStream:
-    """The stream that a player would choose, of those with a listed codec; ready to decode."""
-    streams = [s for s in container.streams.audio if _decoder(s) in CODECS]
+def _audio_stream(container: InputContainer, track: int | None) -> AudioStream:
+    """The track of that number, or the one that a player would choose; ready to decode.
+
+    Of those with a listed codec, if it is not chosen by its number.
+    """
+    all_streams = container.streams.audio
+    if track is not None and track > len(all_streams) > 0:
+        raise InvalidParameterError(
+            f"audio_track is {track}, but the recording has"
+            f" {len(all_streams)} audio track{'s' if len(all_streams) > 1 else ''}"
+        )
+    chosen = all_streams if track is None else all_streams[track - 1 : track]
+    streams = [s for s in chosen if _decoder(s) in CODECS]
     if not streams:
         raise InvalidAudioError(_explain_no_stream(container))
     best = container.streams.best("audio")

@@ -4,10 +4,7 @@ PyAV brings its own FFmpeg, so nothing is installed by hand and no shell is invo
 untrusted: `containers` lists the formats and codecs that may be used, and memory grows with the
 samples that were decoded, never with what a header declares.
 
-Time 0 is the first sample, as in a player that opens the audio alone. After it, times are those of
-the container: a gap of more than `GAP_SECONDS`, where nothing was recorded or nothing can be
-decoded, becomes silence. Times that go back are ignored; frames without a time follow the one
-before.
+`clock` says which times frames have, and what is silence between them.
 """
 
 from __future__ import annotations
@@ -21,7 +18,10 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.audio.containers import format_of, open_audio
+from asr_diarization.audio.buffers import WaveformBuffer
+from asr_diarization.audio.clock import Clock
+from asr_diarization.audio.containers import Track, format_of, list_tracks, open_audio, start_of
+from asr_diarization.audio.mixing import Mixer
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 if TYPE_CHECKING:
@@ -47,97 +47,112 @@ MAX_SEPARATE_CHANNELS = 8
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 """Hz. At 1 Hz a 4 KB packet would resample to 65 million samples."""
 
-GAP_SECONDS = 0.1
-"""Shorter gaps are rounding: MP3 and Vorbis are off by 0.04 s at joints and long blocks."""
-
 _MAX_EMPTY_PACKETS = 10_000
 """Give up after this many packets that decode to nothing. At 7 to 20 ms each they would be minutes
 of a damaged recording, and they cost 0.06 s (AMR) to 0.3 s (AAC) of CPU time."""
 
-_FFMPEG_DOWNMIXES = (1, 2, 6, 8)
+SURROUND_CHANNELS = (6, 8)
 """Numbers of channels that FFmpeg mixes to one: it knows 5.1 and 7.1. The last of three unnamed
 channels it takes for low frequencies and drops; nine channels it cannot mix."""
+
+_JOINABLE_FORMATS = ("mpegts", "mpeg")
+"""Of which parts can be joined as bytes, each with its own clock."""
 
 _CHUNK_SAMPLES = 32_768
 """Samples that are resampled at once. Single codec frames of 1,000 samples double the CPU time of
 decoding, because Python is called for each."""
 
 
-def decode_audio(data: Encoded, *, max_seconds: float) -> Waveform:
+def decode_audio(data: Encoded, *, max_seconds: float, track: int | None = None) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
-    Several channels become their mean; 5.1 and 7.1 sound is mixed by FFmpeg's coefficients, scaled
-    so that it cannot clip. NaN and infinite samples become 0. A truncated or damaged file gives the
-    part that can be decoded.
+    Several channels become their mean, inverted ones turned round first; 5.1 and 7.1 sound is mixed
+    by FFmpeg's coefficients, scaled so that it cannot clip. NaN and infinite samples become 0; a
+    recording beyond full scale is scaled down. A truncated or damaged file gives the part that can
+    be decoded.
 
-    Peak memory is 4 bytes per sample returned (230 MB per hour).
+    Peak memory is 4 bytes per sample that was decoded (230 MB per hour); gaps take none.
 
     Raises:
         InvalidAudioError: `data` is empty, is no audio, or has not one sample.
+        InvalidParameterError: it has no audio track of the number `track`, counted from 1.
         AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveform.
     """
-    return _decode(data, max_seconds=max_seconds, mono=True)[0]
+    return _decode(data, max_seconds, track, mono=True)[0]
 
 
-def decode_channels(data: Encoded, *, max_seconds: float) -> tuple[Waveform, ...]:
+def decode_channels(
+    data: Encoded, *, max_seconds: float, track: int | None = None
+) -> tuple[Waveform, ...]:
     """Decode like `decode_audio`, but keep the channels apart: all of one length.
 
     Peak memory is 230 MB per hour and channel; more than two may last `2 * max_seconds` together.
 
     Raises:
         InvalidAudioError: as `decode_audio`, and for more than `MAX_SEPARATE_CHANNELS`.
+        InvalidParameterError: as `decode_audio`.
         AudioTooLongError: it lasts more than that; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveforms.
     """
-    return _decode(data, max_seconds=max_seconds, mono=False)
+    return _decode(data, max_seconds, track, mono=False)
 
 
-def check_audio(file: BinaryIO) -> None:
+def check_audio(file: BinaryIO, track: int | None = None) -> None:
     """Raise the error of `decode_audio` for a file whose headers show that it is no audio.
 
     Reads the headers only, and decodes nothing. `file` is seekable and at its beginning.
 
     Raises:
         InvalidAudioError: as `decode_audio`.
+        InvalidParameterError: as `decode_audio`.
     """
-    with open_audio(file):
+    with open_audio(file, track):
         pass
 
 
-def count_channels(data: Encoded) -> int:
-    """The number of channels that the headers declare; 0 if they declare none.
+def audio_tracks(data: Encoded) -> tuple[Track, ...]:
+    """The audio tracks that the headers declare, the one that a player would choose first.
 
     Raises:
         InvalidAudioError: as `decode_audio`.
     """
-    with open_audio(_file(data)) as (_, stream):
-        return stream.codec_context.channels
+    return list_tracks(as_file(data))
 
 
-def _file(data: Encoded) -> BinaryIO:
+def as_file(data: Encoded) -> BinaryIO:
+    """`data` as a file at its beginning."""
     if isinstance(data, bytes):
         return io.BytesIO(data)
     data.seek(0)
     return data
 
 
-def _decode(data: Encoded, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
+def _decode(
+    data: Encoded, max_seconds: float, track: int | None, *, mono: bool
+) -> tuple[Waveform, ...]:
     """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
-    with open_audio(_file(data)) as (container, stream):
-        # realloc moves pages instead of copying them, so that growing never doubles the memory.
-        rows: list[bytearray] = []
-        for chunk in _Converter(mono=mono).convert(_frames(container, stream)):
-            rows = rows or [bytearray() for _ in chunk.T]
-            for number, samples in enumerate(chunk.T):
-                rows[number] += np.ascontiguousarray(samples).data.cast("B")
-            longest_samples = max_seconds * min(1, 2 / len(rows)) * SAMPLE_RATE
-            if len(rows[0]) > 4 * longest_samples:
-                raise AudioTooLongError(_too_long(container, max_seconds, len(rows)))
-        if not rows:
+    with open_audio(as_file(data), track) as (container, stream):
+        is_joinable = format_of(container) in _JOINABLE_FORMATS
+        clock = Clock(start_of(container, stream), is_joinable=is_joinable)
+        buffer: WaveformBuffer | None = None
+        gap_samples = 0
+        for chunk in _Converter(clock, mono=mono).convert(_frames(container, stream)):
+            if isinstance(chunk, float):
+                gap_samples += round(chunk * SAMPLE_RATE)
+                continue
+            buffer = buffer or WaveformBuffer(chunk.shape[1])
+            if gap_samples:
+                buffer.append_gap(gap_samples)
+                gap_samples = 0
+            buffer.append(chunk)
+            longest_samples = max_seconds * min(1, 2 / chunk.shape[1]) * SAMPLE_RATE
+            if buffer.samples > longest_samples:
+                raise AudioTooLongError(_too_long(container, max_seconds, chunk.shape[1]))
+        if buffer is None:
             tried = f"{format_of(container)} holding {stream.codec_context.name}"
             raise InvalidAudioError(f"not one sample can be decoded (tried as {tried})")
-        return tuple(np.frombuffer(row, np.float32) for row in rows)
+        return buffer.waveforms()
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
@@ -180,25 +195,25 @@ def _too_long(container: InputContainer, max_seconds: float, channels: int) -> s
 class _Converter:
     """Frames of any rate, sample format and layout -> 16 kHz float32 chunks of one layout."""
 
-    def __init__(self, *, mono: bool) -> None:
-        self._mono = mono
+    def __init__(self, clock: Clock, *, mono: bool) -> None:
+        self._clock, self._mono = clock, mono
+        self._mixer = Mixer()
         self._limit = MAX_CHANNELS if mono else MAX_SEPARATE_CHANNELS
         self._layout: str | None = None
-        self._channels = 1
 
-    def convert(self, frames: Iterator[AudioFrame]) -> Iterator[NDArray[np.float32]]:
-        """Yield chunks of shape (samples, channels)."""
-        gaps = _GapFinder()
+    def convert(self, frames: Iterator[AudioFrame]) -> Iterator[NDArray[np.float32] | float]:
+        """Yield chunks of shape (samples, channels), and the seconds of each gap between them."""
         current_format: tuple[object, ...] = ()
         resampler: av.AudioResampler | None = None
         for frame in frames:
-            gap_seconds = gaps.before(frame)
+            gap_seconds = self._clock.before(frame)
             frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
             # A chained Ogg or an AAC stream may change its format half-way.
             if resampler is None or frame_format != current_format or gap_seconds:
                 if resampler is not None:
                     yield from map(self._samples, resampler.resample(None))
-                yield from self._silence(gap_seconds)
+                if gap_seconds:
+                    yield gap_seconds
                 current_format, resampler = frame_format, self._resampler(frame)
             yield from map(self._samples, resampler.resample(frame))
         if resampler is not None:
@@ -211,9 +226,9 @@ class _Converter:
         if channels > self._limit:
             raise InvalidAudioError(f"{channels} channels; at most {self._limit} can be decoded")
         if self._mono:
-            self._layout = "mono" if channels in _FFMPEG_DOWNMIXES else frame.layout.name
+            self._layout = "mono" if channels in SURROUND_CHANNELS else frame.layout.name
         elif self._layout is None:
-            self._layout, self._channels = frame.layout.name, channels
+            self._layout = frame.layout.name
         return av.AudioResampler(
             "flt",  # PyAV's arrays of planar frames crash the process from 8 channels on
             self._layout,
@@ -225,48 +240,12 @@ class _Converter:
 
     def _samples(self, frame: AudioFrame) -> NDArray[np.float32]:
         samples = _samples(frame)
-        if self._channels < samples.shape[1]:
-            samples = samples.mean(axis=1, keepdims=True)
-        return samples
-
-    def _silence(self, seconds: float) -> Iterator[NDArray[np.float32]]:
-        """In chunks, because a header may declare years of it."""
-        samples = round(seconds * SAMPLE_RATE)
-        for start in range(0, samples, _CHUNK_SAMPLES):
-            size = min(_CHUNK_SAMPLES, samples - start)
-            yield np.zeros((size, self._channels), dtype=np.float32)
-
-
-class _GapFinder:
-    """Gaps between frames, by the times that the container gives them."""
-
-    def __init__(self) -> None:
-        self._rate: int | None = None
-        self._end: float | None = None
-        """Of all frames so far; None if times start anew."""
-
-    def before(self, frame: AudioFrame) -> float:
-        """Seconds between the end of all frames so far and this one; 0.0 for rounding."""
-        # Times start anew with every link of a chained Ogg, which brings its tags. Times of raw AAC
-        # and MP3 assume that all of it has the rate of the first frame.
-        self._rate = self._rate or frame.sample_rate
-        if frame.metadata or frame.sample_rate != self._rate:
-            self._end = None
-            return 0.0
-        start: float | None = frame.time
-        expected = start if self._end is None else self._end
-        if expected is None:
-            return 0.0
-        ahead = 0.0 if start is None else start - expected
-        gap = ahead if ahead > GAP_SECONDS else 0.0
-        self._end = expected + gap + frame.samples / frame.sample_rate
-        return gap
+        return self._mixer.mix(samples) if self._mono else samples
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
-    """The frame's samples, (samples, channels), finite, in [-1, 1]."""
+    """The frame's samples, (samples, channels), finite."""
     flat: NDArray[np.float32] = frame.to_ndarray()[0]
     if not np.isfinite(flat).all():
         flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
-    np.clip(flat, -1.0, 1.0, out=flat)
     return flat.reshape(-1, frame.layout.nb_channels)

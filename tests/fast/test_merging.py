@@ -14,6 +14,7 @@ from asr_diarization.merging import (
     MAX_GAP_SECONDS,
     TurnIndex,
     assign_speakers,
+    cut_at_replies,
     dominant_speaker,
     gap,
     group_by_speaker,
@@ -272,6 +273,46 @@ def test_a_segment_is_cut_where_the_speaker_changes():
 def test_a_segment_of_one_speaker_keeps_its_own_times_and_text():
     segment = Segment(0, 5, "Hi", (Word(" Hi", 1, 2, speaker="A"),))
     assert list(split_by_speaker(segment)) == [replace(segment, speaker="A")]
+
+
+def channel(speaker, *times):
+    """A segment of words of half a second."""
+    said = tuple(Word(f" {time}", time, time + 0.5) for time in times)
+    text = " ".join(str(time) for time in times)
+    return Segment(times[0], times[-1] + 0.5, text, said, speaker=speaker)
+
+
+def test_no_segment_of_a_channel_reaches_across_a_reply():
+    asks, replies = channel("A", 1, 2, 8, 9), channel("B", 4, 5, 6)
+    first, reply, second = cut_at_replies([asks, replies])
+    assert [s.speaker for s in (first, reply, second)] == ["A", "B", "A"]
+    assert (first.start, first.end, first.text) == (1, 2.5, "1 2")
+    assert (second.start, second.end, second.text) == (8, 9.5, "8 9")
+    assert reply == replies
+    assert first.words + second.words == asks.words
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "pieces"),
+    [
+        ((1, 8), (20,), 2),  # a pause without a reply
+        ((1, 8), (0.5,), 2),
+        ((1, 2, 3), (1.1, 2.1), 2),  # both at once
+        ((1, 1.75, 3), (1.4,), 2),  # hardly a pause
+        ((1, 2, 3), (1.5,), 3),
+    ],
+)
+def test_only_a_reply_in_a_pause_cuts(mine, theirs, pieces):
+    cut = cut_at_replies([channel("A", *mine), channel("B", *theirs)])
+    found = len([s for s in cut if s.speaker == "A"]) + 1
+    assert found == pieces
+    assert [s.start for s in cut] == sorted(s.start for s in cut)
+
+
+def test_segments_without_words_are_only_sorted():
+    late, early = Segment(5, 6, "x", speaker="A"), Segment(1, 2, "y", speaker="B")
+    assert cut_at_replies([late, early]) == (early, late)
+    assert cut_at_replies([]) == ()
 
 
 def test_everybody_at_once():

@@ -47,6 +47,38 @@ def test_every_way_to_send_bytes(inputs):
     assert request.warnings == ()
 
 
+LONG = bytes(range(256)) * 40
+"""Its base64 has many a `+`."""
+
+
+@pytest.mark.parametrize("padding", range(3))
+@pytest.mark.parametrize("is_padded", [True, False])
+@pytest.mark.parametrize("head", ["", "data:audio/wav;base64,", "data:audio/wav; base64, "])
+def test_a_plus_that_became_a_blank_is_mended(padding, is_padded, head):
+    audio = LONG + b"x" * padding
+    text = base64.b64encode(audio).decode()
+    assert text.count("+") > 50
+    lost = (text if is_padded else text.rstrip("=")).replace("+", " ")
+    assert parse_payload({"inputs": head + lost}).audio == audio
+
+
+def test_one_lost_plus_is_mended():
+    text = base64.b64encode(bytes(1002) + b"\xfb\x00\x01" + bytes(500)).decode()
+    assert text.count("+") == 1
+    assert parse_payload({"inputs": text.replace("+", " ")}).audio == base64.b64decode(text)
+
+
+@pytest.mark.parametrize("separator", [" ", "\n", "\r\n", "\n    ", " \n", "\n\t"], ids=ascii)
+@pytest.mark.parametrize("length", [4, 64, 76])
+@pytest.mark.parametrize("has_plus", [True, False])
+def test_blanks_between_lines_and_groups_are_only_blanks(separator, length, has_plus):
+    audio = LONG if has_plus else b"a word " * 150
+    text = base64.b64encode(audio).decode()
+    assert ("+" in text) == has_plus
+    groups = [text[start : start + length] for start in range(0, len(text), length)]
+    assert parse_payload({"inputs": separator.join(groups)}).audio == audio
+
+
 @pytest.mark.parametrize("padding", range(3))
 def test_missing_padding_of_every_length(padding):
     audio = AUDIO + b"x" * padding

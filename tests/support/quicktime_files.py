@@ -14,13 +14,17 @@ def full_box(kind, *parts):
     return box(kind, bytes(4), *parts)
 
 
-def movie(reference, samples):
-    """A QuickTime file of `samples` 16-bit samples; `reference` is the box that says where."""
+def movie(reference, samples, *, sample_ticks=1, edits=b""):
+    """A QuickTime file of `samples` 16-bit samples; `reference` is the box that says where.
+
+    `edits` is the box with the edit list. Of samples that last two ticks, each gets an entry of
+    its own in an index; of those that last one, each chunk.
+    """
     entry = bytes(6) + b"\0\1" + bytes(8) + struct.pack(">HHHHI", 1, 16, 0, 0, 16000 << 16)
     table = box(
         b"stbl",
         full_box(b"stsd", struct.pack(">I", 1), box(b"sowt", entry)),
-        full_box(b"stts", struct.pack(">III", 1, samples, 1)),
+        full_box(b"stts", struct.pack(">III", 1, samples, sample_ticks)),
         full_box(b"stsc", struct.pack(">IIII", 1, 1, samples, 1)),
         full_box(b"stsz", struct.pack(">II", 2, samples)),
         full_box(b"stco", struct.pack(">II", 1, 44)),
@@ -34,7 +38,7 @@ def movie(reference, samples):
     )
     track = box(b"tkhd", b"\0\0\0\7", struct.pack(">IIIII", 0, 0, 1, 0, samples), bytes(60))
     head = full_box(b"mvhd", struct.pack(">IIII", 0, 0, 1000, 1000), bytes(80))
-    return box(b"ftyp", b"qt  \0\0\2\0qt  ") + box(b"moov", head, box(b"trak", track, media))
+    return box(b"ftyp", b"qt  \0\0\2\0qt  ") + box(b"moov", head, box(b"trak", track, edits, media))
 
 
 def alias(path):
@@ -50,3 +54,9 @@ def alias(path):
 
 HERE = box(b"url ", b"\0\0\0\1")
 """The reference of every ordinary movie: the samples are in this very file."""
+
+
+def replays(edits, seconds):
+    """An edit list that plays the same beginning again and again."""
+    entry = struct.pack(">IiI", round(1000 * seconds), 0, 1 << 16)
+    return box(b"edts", full_box(b"elst", struct.pack(">I", edits), entry * edits))

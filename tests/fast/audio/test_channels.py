@@ -69,6 +69,44 @@ def test_anything_else_is_none(shape):
     assert not is_call(np.ones(shape, dtype=np.float32))
 
 
+@pytest.mark.parametrize("quieter_db", [0, 20, 35, 45])
+@pytest.mark.parametrize("left_is_quiet", [True, False])
+def test_one_side_of_a_call_may_be_far_quieter(quieter_db, left_is_quiet):
+    gain = 10 ** (-quieter_db / 20)
+    sides = (gain * A, B) if left_is_quiet else (A, gain * B)
+    assert is_call(np.stack(sides) + 0.01 * HISS)
+
+
+@pytest.mark.parametrize("noise_db", [-60, -45, -35])
+def test_the_noise_of_a_line_belongs_to_nobody(noise_db):
+    # Speech is at -24 dB; noise at different levels, and steady hum.
+    noise = 10 ** (noise_db / 20) * RNG.normal(0, 1, (2, len(A)))
+    hum = 10 ** (noise_db / 20) * np.sin(2 * np.pi * 50 * np.arange(len(A)) / SAMPLE_RATE)
+    assert is_call(np.stack((A, 0.5 * B)) + noise)
+    assert is_call(np.stack((A + hum, B + noise[1])))
+    assert not is_call(np.stack((ROOM, 0.5 * ROOM)) + noise)
+    assert not is_call(np.stack((ROOM, noise[1])))
+
+
+TOGETHER = talk([(0, 14), (18, 24)]), talk([(2, 22), (25, 30)])
+"""Two people who mostly talk at once."""
+
+
+def test_people_who_talk_at_once_on_two_lines_are_a_call():
+    assert is_call(np.stack(TOGETHER) + HISS)
+
+
+def test_people_who_talk_at_once_in_a_room_are_not():
+    left, right = TOGETHER
+    for share in (1.0, 0.5):
+        for delay in (0, 60, 150):
+            heard = (
+                left + share * np.roll(right, delay),
+                right + share * np.roll(left, delay),
+            )
+            assert not is_call(np.stack(heard) + HISS)
+
+
 def test_leaks_are_silenced_and_voices_kept():
     left, right = remove_crosstalk(np.stack(leaking(15, delay=60)))
     alone = slice(21 * SAMPLE_RATE, 25 * SAMPLE_RATE)  # A talks, B does not
@@ -90,12 +128,12 @@ def test_a_quiet_voice_is_no_leak():
     ("function", "voices"), [(mix, (A, B)), (mix, (A, -A)), (remove_crosstalk, (A,) * 8)]
 )
 def test_nothing_is_copied(function, voices):
-    channels = tuple(np.array(voice, dtype=np.float32) for voice in voices)
+    channels = tuple(np.tile(voice, 10).astype(np.float32) for voice in voices)
     tracemalloc.start()
     function(channels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10_000  # of 1.9 MB each
+    assert peak < 3_000_000  # of 19 MB each
 
 
 def test_mixing():
@@ -120,6 +158,12 @@ def test_levels_are_decibels_of_the_power():
     assert _levels(0 * channels) == pytest.approx(np.full((2, 2), -120), abs=0.01)
 
 
+def is_call_in_silence(channels):
+    """`is_call`, with a fifth of silence, so that constant frames are not noise."""
+    frames = channels.shape[1] // FRAME
+    return is_call(np.pad(channels, ((0, 0), (0, (frames // 4 + 1) * FRAME))))
+
+
 def alternating(loud, quiet, frames=100):
     """Both sides of a call that take equal turns."""
     return at_levels((loud, quiet, frames // 2), (quiet, loud, frames // 2))
@@ -127,31 +171,31 @@ def alternating(loud, quiet, frames=100):
 
 @pytest.mark.parametrize(("difference", "expected"), [(11.9, False), (12.1, True)])
 def test_a_channel_dominates_by_12_db(difference, expected):
-    assert is_call(alternating(-20, -20 - difference)) == expected
+    assert is_call_in_silence(alternating(-20, -20 - difference)) == expected
 
 
-@pytest.mark.parametrize(("loudest", "expected"), [(-60.1, False), (-59.9, True)])
-def test_a_recording_below_60_db_is_silent(loudest, expected):
-    assert is_call(alternating(loudest, -90)) == expected
+@pytest.mark.parametrize(("loudest", "expected"), [(-80.1, False), (-79.9, True)])
+def test_a_recording_below_80_db_is_silent(loudest, expected):
+    assert is_call_in_silence(alternating(loudest, -115)) == expected
 
 
 @pytest.mark.parametrize(("below", "expected"), [(34.9, True), (35.1, False)])
 def test_so_is_what_is_35_db_below_the_loud_frames(below, expected):
     loud = at_levels((-10, -10, 20))  # a tenth of the frames, dominated by nobody
     talk = alternating(-10 - below, -80, 180)
-    assert is_call(np.concatenate((loud, talk), axis=1)) == expected
+    assert is_call_in_silence(np.concatenate((loud, talk), axis=1)) == expected
 
 
 def test_a_few_louder_frames_silence_nobody():
     bang = at_levels((0, 0, 8))
-    assert is_call(np.concatenate((bang, alternating(-40, -80, 192)), axis=1))
+    assert is_call_in_silence(np.concatenate((bang, alternating(-40, -80, 192)), axis=1))
 
 
 @pytest.mark.parametrize(("dominated", "expected"), [(80, False), (81, True)])
 def test_more_than_two_thirds_of_the_frames_are_dominated(dominated, expected):
     both = (-20, -20, 120 - dominated)
     channels = at_levels((-20, -50, 40), (-50, -20, dominated - 40), both)
-    assert is_call(channels) == expected
+    assert is_call_in_silence(channels) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,7 +206,7 @@ def test_more_than_two_thirds_of_the_frames_are_dominated(dominated, expected):
 @pytest.mark.parametrize("left_is_rare", [True, False])
 def test_each_channel_has_frames_of_its_own(own, frames, expected, left_is_rare):
     channels = at_levels((-20, -50, own), (-50, -20, frames - own))
-    assert is_call(channels if left_is_rare else channels[::-1]) == expected
+    assert is_call_in_silence(channels if left_is_rare else channels[::-1]) == expected
 
 
 def tones(share):

@@ -239,10 +239,27 @@ def test_a_stream_may_change_its_format_half_way(speech):
 # Samples and duration
 
 
-def test_what_is_no_number_becomes_silence_and_the_rest_is_clipped():
-    samples = np.array([0.5, np.nan, np.inf, -np.inf, 3.0, -3.0, 1e30, -0.25])
-    expected = [0.5, 0, 0, 0, 1, -1, 1, -0.25]
-    assert decode(wav([samples])).tolist() == expected
+def test_what_is_no_number_becomes_silence_and_a_glitch_is_clipped():
+    samples = np.array([0.5, np.nan, np.inf, -np.inf, 1e30, -0.25])
+    assert decode(wav([samples])).tolist() == [0.5, 0, 0, 0, 1, -0.25]
+
+
+@pytest.mark.parametrize("gain", [1.01, 1.5, 45, 32768])
+def test_sound_beyond_full_scale_is_scaled_not_clipped(gain):
+    voice = tone(440, 2) + tone(700, 2, amplitude=0.49)
+    expected = voice / np.abs(voice).max()
+    assert np.allclose(decode(wav([gain * expected])), expected, atol=1e-4)
+    left, right = decode_channels(wav([gain * expected, 0.1 * expected]), max_seconds=10)
+    assert np.allclose(left, expected, atol=1e-4)
+    assert np.allclose(right, 0.1 / gain * expected, atol=1e-4)  # their levels stay comparable
+
+
+def test_a_glitch_does_not_silence_what_is_scaled():
+    voice = 8 * tone(440, 2)
+    voice[::20_000] = 1e6
+    waveform = decode(wav([voice]))
+    assert np.abs(waveform).max() == 1
+    assert np.abs(waveform[5000:9000]).max() > 0.5
 
 
 def test_no_number_spoils_what_is_resampled_only_around_it():

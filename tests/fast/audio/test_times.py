@@ -11,13 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from asr_diarization.audio.decode import (
-    GAP_SECONDS,
-    SAMPLE_RATE,
-    _GapFinder,
-    decode_audio,
-    decode_channels,
-)
+from asr_diarization.audio.clock import GAP_SECONDS, Clock
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio, decode_channels
 from asr_diarization.errors import AudioTooLongError
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE)
@@ -109,7 +104,7 @@ def test_raw_streams_of_changing_rate_have_no_pauses():
 
 def missing(*times):
     """What is found missing before frames of a second at those times."""
-    gaps = _GapFinder()
+    gaps = Clock()
     frames = [SimpleNamespace(time=t, samples=8000, sample_rate=8000, metadata={}) for t in times]
     return [gaps.before(frame) for frame in frames]
 
