@@ -22,6 +22,7 @@ from asr_diarization.audio.decode import (
     decode_audio,
     decode_channels,
 )
+from asr_diarization.audio.levels import audible
 from asr_diarization.audio.windows import (
     Window,
     WindowRules,
@@ -102,6 +103,7 @@ class Pipeline:
         timer = StageTimer()
         waveforms = self._decode(audio, parameters)
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
+        waveforms = tuple(audible(waveform) for waveform in waveforms)
         timer.end("decode")
         speech = [self._speech.probabilities(waveform) for waveform in waveforms]
         timer.end("find_speech")

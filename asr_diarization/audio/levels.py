@@ -1,4 +1,4 @@
-"""Levels at which a recording is searched for speech: gains that make quiet voices audible."""
+"""Levels at which a recording is heard: gains that make quiet voices audible to the models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ REACH_STEPS = SAMPLE_RATE // STEP_SAMPLES
 """The level of a step is the peak within a second before and after it."""
 MAX_LOCAL_GAIN = 10 ** (40 / 20)
 """Beyond the gain of the whole recording; a voice may be 40 dB below its loudest sound."""
+MIN_PEAK = 10 ** (-40 / 20)
+"""A recording with a lower peak is too quiet for Whisper, whose features end at -100 dB ..."""
+RAISED_PEAK = 10 ** (-20 / 20)
+"""... and is raised to this peak."""
+
+
+def audible(waveform: Waveform) -> Waveform:
+    """The waveform, raised to a peak of -20 dBFS if its peak is below -40 dBFS; never silence."""
+    peak = max(waveform.max(initial=0.0), -waveform.min(initial=0.0))
+    return waveform * np.float32(RAISED_PEAK / peak) if 0 < peak < MIN_PEAK else waveform
 
 
 def step_gains(waveform: Waveform) -> NDArray[np.float32]:

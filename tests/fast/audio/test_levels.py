@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asr_diarization.audio.levels import STEP_SAMPLES, step_gains
+from asr_diarization.audio.levels import STEP_SAMPLES, audible, step_gains
 
 RATE = 16000
 
@@ -41,3 +41,15 @@ def test_the_peak_may_be_in_a_short_last_step():
     waveform = np.append(tone(1.024, 0.01), np.float32(-0.9))
     whole, _ = step_gains(waveform)
     assert whole == pytest.approx(10 ** (-3 / 20) / 0.9)
+
+
+@pytest.mark.parametrize(("decibels", "becomes"), [(-70, -20), (-41, -20), (-39, -39), (-3, -3)])
+def test_only_very_quiet_recordings_are_raised(decibels, becomes):
+    raised = audible(tone(1.0, 10 ** (decibels / 20)))
+    assert raised.dtype == np.float32
+    assert 20 * np.log10(np.abs(raised).max()) == pytest.approx(becomes, abs=0.1)
+
+
+def test_silence_is_not_raised():
+    assert not audible(np.zeros(RATE, np.float32)).any()
+    assert len(audible(np.zeros(0, np.float32))) == 0
