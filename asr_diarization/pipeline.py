@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO
+from operator import attrgetter
+from typing import BinaryIO, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_diarization.answer_warnings import doubtful_text
 from asr_diarization.audio import channels
 from asr_diarization.audio.decode import SAMPLE_RATE, Encoded, Waveform, check_audio
+from asr_diarization.audio.levels import audible
 from asr_diarization.audio.recording import Recording, read_recording
-from asr_diarization.audio.windows import Window, WindowRules, speech_windows
+from asr_diarization.audio.windows import (
+    Window,
+    WindowRules,
+    find_speech,
+    speech_windows,
+)
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.devices import is_out_of_memory
 from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.diarization.known_speakers import decode_sample, extract_speech, recognise
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.merging import assign_speakers, cut_at_replies
+from asr_diarization.evidence import add_turns, believed, missed_windows
+from asr_diarization.merging import cut_at_replies
 from asr_diarization.protocols import (
     Diarizer,
     OnProgress,
@@ -29,33 +38,11 @@ from asr_diarization.protocols import (
     ignore_progress,
 )
 from asr_diarization.request_warnings import ineffective_parameters
-from asr_diarization.transcript import Diarization, Segment, Transcript, Turn
+from asr_diarization.result import Result, StageTimer, main_language, merge
+from asr_diarization.transcript import Diarization, Transcript, Transcription, Turn
 
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """Segments with speakers, and the diarization behind them."""
-
-    diarization: Diarization
-    segments: tuple[Segment, ...]
-    stats: Mapping[str, object]
-
-    def renamed(self, names: Mapping[str, str]) -> _Result:
-        """The same result; speakers in `names` get new names."""
-        if not names:
-            return self
-        segments = tuple(segment.renamed(names) for segment in self.segments)
-        return _Result(self.diarization.renamed(names), segments, self.stats)
-
-    def numbered(self) -> _Result:
-        """The same result; speakers are SPEAKER_00, SPEAKER_01 ... in order of first segment.
-
-        Speakers without a segment come last.
-        """
-        with_segments = [s.speaker for s in self.segments if s.speaker is not None]
-        with_turns = [turn.speaker for turn in self.diarization.turns]
-        speakers = dict.fromkeys((*with_segments, *with_turns, *self.diarization.embeddings))
-        return self.renamed({name: f"SPEAKER_{n:02d}" for n, name in enumerate(speakers)})
+Probabilities: TypeAlias = NDArray[np.float32]
+"""Of speech, in each step of 32 ms; shape (steps,)."""
 
 
 class Pipeline:
@@ -107,23 +94,22 @@ class Pipeline:
     ) -> Transcript:
         self._check(parameters)
         known = self._known_embeddings(parameters)
-        timer = _StageTimer()
+        timer = StageTimer()
         recording = self._decode(audio, parameters)
         waveforms = recording.waveforms
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
+        waveforms = tuple(audible(waveform) for waveform in waveforms)
         timer.end("decode")
-        windows = [self._windows(waveform, parameters) for waveform in waveforms]
+        speech = [self._speech.probabilities(waveform) for waveform in waveforms]
         timer.end("find_speech")
-        if len(waveforms) == 1:
-            result = self._transcribe_mono(waveforms[0], windows[0], parameters, on_progress, timer)
-        else:
-            result = self._transcribe_channels(windows, parameters, on_progress, timer)
+        transcribe = self._transcribe_mono if len(waveforms) == 1 else self._transcribe_channels
+        result = transcribe(waveforms, speech, parameters, on_progress, timer)
         matches = recognise(result.diarization.embeddings, known)
         result = result.renamed({speaker: name for speaker, (name, _) in matches.items()})
         turns, embeddings = result.diarization.turns, result.diarization.embeddings
         duration = len(waveforms[0]) / SAMPLE_RATE
         return Transcript(
-            language=_main_language(result.segments),
+            language=main_language(result.segments),
             duration=duration,
             segments=with_confidence(result.segments, turns, separate_channels=len(waveforms) > 1),
             turns=turns,
@@ -132,11 +118,12 @@ class Pipeline:
                 *ineffective_parameters(
                     parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
                 ),
+                *doubtful_text(result.segments, parameters),
             ),
             stats={
                 "audio_seconds": round(duration, 3),
-                "speech_seconds": round(sum(w.duration for w in chain(*windows)), 3),
-                "windows": sum(map(len, windows)),
+                "speech_seconds": round(sum(w.duration for w in result.windows), 3),
+                "windows": len(result.windows),
                 "channels": len(waveforms),
                 "seconds": timer.seconds,
                 **result.stats,
@@ -169,7 +156,9 @@ class Pipeline:
             return {}
         embeddings = {}
         for known in parameters.known_speakers:
-            speech = extract_speech(self._windows(decode_sample(known), parameters))
+            waveform = decode_sample(known)
+            probabilities = self._speech.probabilities(waveform)
+            speech = extract_speech(self._windows(waveform, probabilities, parameters))
             if speech is None:
                 raise InvalidParameterError(
                     f"known_speakers: the audio of {known.name!r} has less than a second of speech"
@@ -181,47 +170,72 @@ class Pipeline:
         max_seconds = self._settings.max_audio_seconds
         return read_recording(audio, parameters, max_seconds, self._speech.probabilities)
 
-    def _windows(self, waveform: Waveform, parameters: InferenceConfig) -> tuple[Window, ...]:
-        probabilities = self._speech.probabilities(waveform)
+    def _windows(
+        self, waveform: Waveform, probabilities: Probabilities, parameters: InferenceConfig
+    ) -> tuple[Window, ...]:
         return speech_windows(waveform, probabilities, parameters.chunk_length_s, self._rules)
 
     def _transcribe_mono(
         self,
-        waveform: Waveform,
-        windows: Sequence[Window],
+        waveforms: Sequence[Waveform],
+        speech: Sequence[Probabilities],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        timer: _StageTimer,
-    ) -> _Result:
-        """Diarize and transcribe, one after the other or concurrently, and merge."""
+        timer: StageTimer,
+    ) -> Result:
+        """Diarize and transcribe, one after the other or concurrently, and merge.
 
-        def diarize() -> Diarization:
-            if self._diarizer is None or not parameters.diarize or not windows:
-                return Diarization()
+        What only the diarization takes for speech is part of the windows, or, if these are cut
+        before it ends, is transcribed after them.
+        """
+        (waveform,), (probabilities,) = waveforms, speech
+
+        def diarize() -> Diarization | None:
+            if self._diarizer is None or not parameters.diarize or not waveform.any():
+                return None
             return self._diarizer.diarize(waveform, parameters, on_progress)
+
+        def transcribe(windows: Sequence[Window]) -> Transcription:
+            return self._transcriber.transcribe(windows, parameters, on_progress)
 
         with ThreadPoolExecutor(max_workers=1) as executor:
             if self._concurrent:
                 diarized = executor.submit(diarize)
+                heard = probabilities
             else:
                 diarized = Future()
                 diarized.set_result(diarize())
+                heard = add_turns(probabilities, _turns(diarized.result()), self._rules)
             timer.end("diarize")
-            transcription = self._transcriber.transcribe(windows, parameters, on_progress)
+            windows = self._windows(waveform, heard, parameters)
+            transcription = transcribe(windows)
             timer.end("transcribe")
             diarization = diarized.result()
             timer.end("wait_for_diarization")
-        segments = assign_speakers(chain(*transcription.windows), diarization.exclusive)
-        return _Result(diarization, segments, transcription.stats).numbered()
+        segments = list(chain(*transcription.windows))
+        if missed := missed_windows(
+            waveform, heard, _turns(diarization), parameters.chunk_length_s, self._rules
+        ):
+            segments += chain(*transcribe(missed).windows)
+            segments.sort(key=attrgetter("start"))
+            timer.end("transcribe_missed_turns")
+        detected = find_speech(probabilities, len(waveform) / SAMPLE_RATE, self._rules)
+        windows = (*windows, *missed)
+        return merge(diarization, segments, detected, windows, transcription.stats)
 
     def _transcribe_channels(
         self,
-        windows: Sequence[Sequence[Window]],
+        waveforms: Sequence[Waveform],
+        speech: Sequence[Probabilities],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        timer: _StageTimer,
-    ) -> _Result:
-        """One speaker per channel; nothing is diarized. `windows` are those of each channel."""
+        timer: StageTimer,
+    ) -> Result:
+        """One speaker per channel; nothing is diarized."""
+        windows = [
+            self._windows(waveform, probabilities, parameters)
+            for waveform, probabilities in zip(waveforms, speech, strict=True)
+        ]
         labelled = [
             (channels.speaker_of(number), window)
             for number, channel in enumerate(windows)
@@ -232,11 +246,11 @@ class Pipeline:
             [window for _, window in labelled], parameters, on_progress
         )
         timer.end("transcribe")
-        segments = [
+        segments = cut_at_replies(
             segment.with_speaker(speaker)
             for (speaker, _), found in zip(labelled, transcription.windows, strict=True)
-            for segment in found
-        ]
+            for segment in believed(found, (), None)
+        )
         turns = tuple(
             sorted(
                 Turn(max(run.start, window.start), min(run.end, window.end), speaker)
@@ -246,7 +260,7 @@ class Pipeline:
         )
         embeddings = self._channel_embeddings(windows, parameters)
         diarization = Diarization(turns, turns, embeddings)
-        return _Result(diarization, cut_at_replies(segments), transcription.stats)
+        return Result(diarization, segments, tuple(chain(*windows)), transcription.stats)
 
     def _channel_embeddings(
         self, windows: Sequence[Sequence[Window]], parameters: InferenceConfig
@@ -260,24 +274,6 @@ class Pipeline:
         return embeddings
 
 
-class _StageTimer:
-    """Wall seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, stage: str) -> None:
-        """Note the time since the stage before ended."""
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now
-
-
-def _main_language(segments: Sequence[Segment]) -> str | None:
-    """The language of most of the speech."""
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for segment in segments:
-        if segment.language is not None:
-            seconds[segment.language] += max(segment.end - segment.start, 1e-3)
-    return max(seconds, key=seconds.__getitem__, default=None)
+def _turns(diarization: Diarization | None) -> tuple[Turn, ...]:
+    """Its turns; none if nothing was diarized."""
+    return () if diarization is None else diarization.turns

@@ -6,6 +6,7 @@ methods return new ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -80,6 +81,14 @@ class Segment:
 
     def __post_init__(self) -> None:
         _check_span("segment", self.start, self.end)
+
+    @property
+    def word_probability(self) -> float:
+        """The geometric mean of its words' probabilities; 1.0 if none is known."""
+        known = [word.probability for word in self.words if word.probability is not None]
+        if not known:
+            return 1.0
+        return math.exp(sum(math.log(max(one, 1e-6)) for one in known) / len(known))
 
     def with_speaker(self, speaker: str) -> Segment:
         """The same segment, it and its words by `speaker`."""

@@ -4,6 +4,9 @@ The weights are those of Silero VAD (MIT licence, from the `silero-vad` wheel), 
 our own. The published one computes one step of 32 ms after the other, but only its LSTM needs the
 step before. Here the convolutions run over many steps at once and the LSTM over all of them: the
 same probabilities in a fifteenth of the time (docs/performance.md).
+
+Silero hears less in quiet recordings. Thus it hears each recording twice, at levels of `levels`:
+scaled as a whole, and with the level of each second made even; the larger probability counts.
 """
 
 from __future__ import annotations
@@ -18,9 +21,8 @@ import torch.nn.functional as F  # noqa: N812  its usual name
 from numpy.typing import NDArray
 
 from asr_diarization.audio.decode import Waveform
+from asr_diarization.audio.levels import STEP_SAMPLES, step_gains
 
-STEP_SAMPLES = 512
-"""Samples per probability: 32 ms at 16 kHz."""
 CONTEXT_SAMPLES = 64
 """Samples of the step before that the model gets as context."""
 HOP_SAMPLES = 128
@@ -57,18 +59,39 @@ class SileroDetector:
             }
         )
 
-    @torch.inference_mode()
     def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
-        """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1]."""
-        steps = -(-len(waveform) // STEP_SAMPLES)
+        """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1].
+
+        It does not depend on the level of the recording, and little on that of each voice.
+        """
+        as_whole, evened = self.silero(waveform, step_gains(waveform))
+        larger: NDArray[np.float32] = np.maximum(as_whole, evened)
+        return larger
+
+    @torch.inference_mode()
+    def silero(self, waveform: Waveform, gains: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Silero's probabilities of the waveform, heard several times at different gains.
+
+        Args:
+            waveform: shape (samples,).
+            gains: the factor of each step of each hearing, shape (hearings, ceil(samples / 512)).
+
+        Returns:
+            The probabilities of each hearing, of the shape of `gains`.
+        """
+        steps = gains.shape[1]
         weight = self._weights["decoder.decoder.2.weight"].view(-1)
         bias = self._weights["decoder.decoder.2.bias"]
         state: tuple[torch.Tensor, torch.Tensor] | None = None
-        probabilities = np.zeros(steps, dtype=np.float32)
+        probabilities = np.zeros(gains.shape, dtype=np.float32)
         for first in range(0, steps, BATCH_STEPS):
             last = min(first + BATCH_STEPS, steps)
-            hidden, state = self._lstm(self._features(_frames(waveform, first, last)), state)
-            probabilities[first:last] = torch.sigmoid(F.relu(hidden) @ weight + bias).numpy()
+            frames = _frames(waveform, first, last)
+            factors = torch.from_numpy(gains[:, first:last, None])
+            features = torch.stack([self._features(frames * factor) for factor in factors], dim=1)
+            hidden, state = self._lstm(features, state)
+            found = torch.sigmoid(F.relu(hidden) @ weight + bias)
+            probabilities[:, first:last] = found.T.numpy()
         return probabilities
 
     def _features(self, frames: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,8 @@ MAX_COMPRESSION_RATIO = 2.4
 """Text with a higher ratio repeats itself."""
 MIN_MEAN_LOG_PROBABILITY = -1.0
 """Tokens with a lower mean are not believed."""
+REPEATED_LOG_PROBABILITY = -2.0
+"""Repetitions are probable for the model, but no better than such tokens."""
 MAX_NO_SPEECH_PROBABILITY = 0.6
 """Windows with a higher probability may be silence."""
 
@@ -60,10 +62,20 @@ def compression_ratio(text: str) -> float:
 def needs_fallback(decoded: Decoded, vocabulary: Vocabulary) -> bool:
     """Whether the text repeats itself, or its tokens are improbable."""
     return (
-        decoded.looped
-        or compression_ratio(vocabulary.text(decoded.tokens)) > MAX_COMPRESSION_RATIO
+        _repeats_itself(decoded, vocabulary)
         or decoded.mean_log_probability < MIN_MEAN_LOG_PROBABILITY
     )
+
+
+def log_probability(decoded: Decoded, vocabulary: Vocabulary) -> float:
+    """The mean of its tokens; `REPEATED_LOG_PROBABILITY` at most for text that repeats itself."""
+    mean = decoded.mean_log_probability
+    return min(mean, REPEATED_LOG_PROBABILITY) if _repeats_itself(decoded, vocabulary) else mean
+
+
+def _repeats_itself(decoded: Decoded, vocabulary: Vocabulary) -> bool:
+    ratio = compression_ratio(vocabulary.text(decoded.tokens))
+    return decoded.looped or ratio > MAX_COMPRESSION_RATIO
 
 
 def is_silence(decoded: Decoded, no_speech_probability: float) -> bool:

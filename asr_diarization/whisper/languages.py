@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -21,29 +20,89 @@ MIN_PART_PROBABILITY = 0.7
 end are detected wrongly with this probability."""
 
 
+MIN_RECORDING_PROBABILITY = 0.7
+"""Below it, a recording's language is chosen by the text that is decoded in the likely ones:"""
+MIN_CANDIDATE_PROBABILITY = 0.15
+"""those that have at least this probability in it."""
+
+
 class LanguageAgreement:
     """Languages of the recordings, from the probabilities of all their windows so far."""
 
     def __init__(self) -> None:
-        self._totals: dict[int, Counter[str]] = {}
+        self._totals: dict[int, dict[str, float]] = {}
+        self._settled: dict[int, str] = {}
 
     def agree(
         self, windows: Sequence[Window], probabilities: Sequence[Mapping[str, float]]
     ) -> tuple[str, ...]:
         """A language for each window: its own if that is known or certain, else its recording's.
 
-        A recording's language has the largest sum of probabilities. So one odd window does not
-        change it, and a window that is clearly in another language keeps that language.
+        A recording's language has the largest sum of probabilities, each weighted by the seconds of
+        speech of its window. So one odd window does not change it, a short one hardly counts, and a
+        window that is clearly in another language keeps that language.
         """
-        totals = [self._totals.setdefault(id(w.waveform), Counter()) for w in windows]
-        for total, of_window in zip(totals, probabilities, strict=True):
-            total.update(of_window)
+        self._add(windows, probabilities)
         return tuple(
             window.language
             or _certain_language(of_window, MIN_WINDOW_PROBABILITY)
-            or max(total, key=total.__getitem__)
-            for window, total, of_window in zip(windows, totals, probabilities, strict=True)
+            or self._likely(window)[0]
+            for window, of_window in zip(windows, probabilities, strict=True)
         )
+
+    def _add(self, windows: Sequence[Window], probabilities: Sequence[Mapping[str, float]]) -> None:
+        for window, of_window in zip(windows, probabilities, strict=True):
+            total = self._totals.setdefault(id(window.waveform), {})
+            seconds = sum(run.duration for run in window.speech) or window.duration
+            for name, value in of_window.items():
+                total[name] = total.get(name, 0.0) + seconds * value
+
+    def _likely(self, window: Window) -> list[str]:
+        """The likely languages of the window's recording, the most probable one first."""
+        total = self._totals[id(window.waveform)]
+        whole = sum(total.values())
+        ranked = sorted(total, key=total.__getitem__, reverse=True)
+        is_settled = self._settled.get(id(window.waveform)) == ranked[0]
+        if is_settled or total[ranked[0]] >= MIN_RECORDING_PROBABILITY * whole:
+            return ranked[:1]
+        minimum = MIN_CANDIDATE_PROBABILITY * whole
+        return [ranked[0], *(name for name in ranked[1:] if total[name] >= minimum)]
+
+    def settle(
+        self,
+        windows: Sequence[Window],
+        languages: Sequence[str],
+        score: Callable[[Sequence[str]], Sequence[float]],
+    ) -> tuple[str, ...]:
+        """`languages`, as `agree` gave them; those of unsure recordings are chosen by their text.
+
+        For each of these recordings, the likely language with the largest sum of scores is taken.
+        It holds until the windows after it make another one more probable.
+
+        Args:
+            windows: of a batch.
+            languages: of each window.
+            score: how probable each window's text is when decoded in the language given for it. It
+                is called once for each likely language, and not at all if all recordings are sure.
+        """
+        likely = {id(window.waveform): self._likely(window) for window in windows}
+        unsure = {key: names for key, names in likely.items() if len(names) > 1}
+        keys = [
+            id(window.waveform) if language == likely[id(window.waveform)][0] else 0
+            for window, language in zip(windows, languages, strict=True)
+        ]
+        scores = {key: dict.fromkeys(names, 0.0) for key, names in unsure.items()}
+        for rank in range(max(map(len, unsure.values()), default=0)):
+            ranked = {key: names[rank] for key, names in unsure.items() if rank < len(names)}
+            tried = [ranked.get(key, name) for key, name in zip(keys, languages, strict=True)]
+            for key, name, value in zip(keys, tried, score(tried), strict=True):
+                if key in ranked:
+                    scores[key][name] += value
+        best = {key: max(names, key=scores[key].__getitem__) for key, names in unsure.items()}
+        for key, name in best.items():
+            self._totals[key] = {name: sum(self._totals[key].values())}
+        self._settled.update(best)
+        return tuple(best.get(key, name) for key, name in zip(keys, languages, strict=True))
 
 
 def split_by_language(

@@ -25,7 +25,12 @@ from asr_diarization.whisper.checkpoint import Checkpoint
 from asr_diarization.whisper.decoded import Decoded
 from asr_diarization.whisper.decoding import BatchDecoder, Detection
 from asr_diarization.whisper.draft_policy import DraftPolicy
-from asr_diarization.whisper.fallback import is_silence, with_fallback, without_loop
+from asr_diarization.whisper.fallback import (
+    is_silence,
+    log_probability,
+    with_fallback,
+    without_loop,
+)
 from asr_diarization.whisper.features import frames_of
 from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
 from asr_diarization.whisper.segments import build_segments, text_tokens
@@ -220,7 +225,7 @@ class WhisperTranscriber:
         """Tokens and language of each window, silent windows without tokens."""
         vocabulary = self._model.vocabulary
         detections = self._decoder.detect(cache)
-        languages = self._languages(windows, detections, job)
+        languages = self._languages(windows, detections, cache, job)
         prompt, task = self._prompt(job.parameters), job.parameters.task
         prefixes = [vocabulary.prefix(code, task, prompt) for code in languages]
 
@@ -240,14 +245,25 @@ class WhisperTranscriber:
         ]
 
     def _languages(
-        self, windows: Sequence[Window], detections: Sequence[Detection], job: _Job
+        self,
+        windows: Sequence[Window],
+        detections: Sequence[Detection],
+        cache: Cache,
+        job: _Job,
     ) -> Sequence[str | None]:
         vocabulary, language = self._model.vocabulary, job.parameters.language
         if not vocabulary.is_multilingual:
             return ["en"] * len(detections)
         if language is not None:
             return [vocabulary.language_code(language)] * len(detections)
-        return job.languages.agree(windows, [d.language_probabilities for d in detections])
+
+        def score(codes: Sequence[str]) -> list[float]:
+            prefixes = [vocabulary.prefix(code, "transcribe") for code in codes]
+            decoded = self._decoder.decode(cache, prefixes)
+            return [log_probability(one, vocabulary) for one in decoded]
+
+        found = job.languages.agree(windows, [d.language_probabilities for d in detections])
+        return job.languages.settle(windows, found, score)
 
     def _prompt(self, parameters: InferenceConfig) -> list[int]:
         if parameters.initial_prompt is None:

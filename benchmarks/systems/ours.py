@@ -43,7 +43,14 @@ class Ours:
         self._words.segments, self._turns.diarization = [], Diarization()
         parameters = InferenceConfig(num_speakers=num_speakers, language=language)
         transcript = self._pipeline(audio, parameters)
-        return MergeInput(tuple(self._words.segments), self._turns.diarization), transcript
+        # What the pipeline did not believe is no input of the merge.
+        said = {(w.text, w.start) for segment in transcript.segments for w in segment.words}
+        heard = tuple(
+            segment
+            for segment in sorted(self._words.segments, key=lambda segment: segment.start)
+            if any((word.text, word.start) in said for word in segment.words)
+        )
+        return MergeInput(heard, self._turns.diarization), transcript
 
 
 class _RecordingTranscriber:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,11 +63,43 @@ def test_speakers_are_numbered_as_they_begin_to_say_something():
 def test_silence_costs_no_model_a_thing():
     diarizer = ScriptedDiarizer(TURNS)
     transcriber = ScriptedTranscriber(SAID)
-    transcript = pipeline(transcriber, diarizer, ScriptedSpeech([]))(wav(2.0))
+    transcript = pipeline(transcriber, diarizer, ScriptedSpeech([]))(wav(2.0, hertz=0))
     assert (transcript.segments, transcript.turns, transcript.language) == ((), (), None)
     assert transcript.duration == pytest.approx(2.0)
     assert diarizer.calls == []
     assert all(windows == () for windows, _ in transcriber.calls)
+
+
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_speech_that_only_the_diarization_hears_is_transcribed(concurrent):
+    run = Pipeline(
+        ScriptedTranscriber(SAID),
+        ScriptedDiarizer(TURNS),
+        ScriptedSpeech([(2.3, 4)]),
+        ModelSettings(),
+        concurrent=concurrent,
+    )
+    transcript = run(wav(4.0))
+    assert [(s.speaker, s.text) for s in transcript.segments] == [
+        ("SPEAKER_00", "How are you?"),
+        ("SPEAKER_01", "Quite well."),
+    ]
+    assert transcript.stats["windows"] == (2 if concurrent else 1)
+
+
+def test_improbable_words_that_only_the_diarization_hears_are_dropped_with_their_turns():
+    cough = say("Oh", 0, 2)
+    cough = replace(cough, words=tuple(replace(w, probability=0.1) for w in cough.words))
+    run = pipeline(ScriptedTranscriber([cough]), ScriptedDiarizer(TURNS), ScriptedSpeech([]))
+    transcript = run(wav(4.0))
+    assert (transcript.segments, transcript.turns) == ((), ())
+
+
+def test_a_low_confidence_is_named():
+    said = say("Where the three cons are.", 0, 4)
+    said = replace(said, words=tuple(replace(w, probability=0.3) for w in said.words))
+    (warning,) = pipeline(ScriptedTranscriber([said]))(wav(4.0)).warnings
+    assert "low confidence" in warning
 
 
 @pytest.mark.parametrize("seconds", [1 / 16000, 0.01, 0.05])

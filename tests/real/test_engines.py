@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -88,8 +89,33 @@ def published(waveform):
 
 @pytest.mark.parametrize("samples", [480000, 100001, 512, 513, 1])
 def test_voice_activity_is_that_of_silero(call, samples):
-    found = SileroDetector().probabilities(call[:samples])
-    assert np.abs(found - published(call[:samples])).max() < 1e-4
+    gains = np.ones((2, -(-samples // STEP_SAMPLES)), dtype=np.float32)
+    gains[1] = 0.25
+    found = SileroDetector().silero(call[:samples], gains)
+    assert np.abs(found[0] - published(call[:samples])).max() < 1e-4
+    assert np.abs(found[1] - published(call[:samples] * np.float32(0.25))).max() < 1e-4
+
+
+def test_voice_activity_does_not_depend_on_the_level(dialogue):
+    heard = SileroDetector().probabilities(dialogue)
+    quiet = SileroDetector().probabilities(dialogue * np.float32(10 ** (-50 / 20)))
+    assert np.abs(heard - quiet).max() < 1e-3
+    assert (heard >= 0.5).mean() > 0.7
+
+
+def test_a_voice_that_is_40_db_quieter_than_the_other_is_heard(dialogue, data_dir):
+    said = json.loads((data_dir / "dialogues" / "d1_1min_2spk.json").read_text())["segments"]
+    quiet = max(segment["speaker"] for segment in said)
+    uneven, is_quiet = dialogue.copy(), np.zeros(-(-len(dialogue) // STEP_SAMPLES), dtype=bool)
+    for segment in said:
+        if segment["speaker"] == quiet:
+            start, end = (round(segment[name] * SAMPLE_RATE) for name in ("start", "end"))
+            uneven[start:end] *= 10 ** (-40 / 20)
+            is_quiet[start // STEP_SAMPLES : end // STEP_SAMPLES] = True
+    before = SileroDetector().probabilities(dialogue) >= 0.5
+    after = SileroDetector().probabilities(uneven) >= 0.5
+    assert after[before & is_quiet].mean() > 0.85
+    assert after[before & ~is_quiet].mean() > 0.98
 
 
 def test_voice_activity_does_not_depend_on_how_much_is_computed_at_once(dialogue, monkeypatch):

@@ -11,6 +11,7 @@ from asr_diarization.whisper.fallback import (
     better,
     compression_ratio,
     is_silence,
+    log_probability,
     needs_fallback,
     with_fallback,
     without_loop,
@@ -203,3 +204,10 @@ class TestRepetition:
     )
     def test_loops_are_noticed(self, tokens, extra):
         assert repeated_tail(tokens) == extra
+
+
+def test_text_that_repeats_itself_is_improbable_however_sure_the_model_is():
+    assert log_probability(GOOD, Letters()) == pytest.approx(-0.5)
+    assert log_probability(said("one " * 60, -0.1), Letters()) == -2.0
+    assert log_probability(said("one", -0.1, looped=True), Letters()) == -2.0
+    assert log_probability(said("one " * 60, -3.0), Letters()) == pytest.approx(-3.0)

@@ -62,6 +62,59 @@ class TestAgreement:
         )
         assert found == ("en", "en", "es")
 
+    def test_windows_count_by_their_speech(self):
+        windows = [window((0, 10)), window((0, 1)), window((0, 1))]
+        one, other = {"en": 0.8, "es": 0.2}, {"en": 0.2, "es": 0.8}
+        assert LanguageAgreement().agree(windows, [one, other, other]) == ("en", "en", "en")
+
+
+YIDDISH = {"yi": 0.6, "de": 0.3, "en": 0.1}
+
+
+class TestSettle:
+    """The language of an unsure recording is that of the most probable text."""
+
+    def settle(self, agreement, windows, probabilities, scores):
+        """The languages, and what was tried; `scores` are of each window, by language."""
+        tried = []
+
+        def score(languages):
+            tried.append(tuple(languages))
+            return [of_window[name] for of_window, name in zip(scores, languages, strict=True)]
+
+        found = agreement.agree(windows, probabilities)
+        return agreement.settle(windows, found, score), tried
+
+    def test_the_most_probable_text_decides(self):
+        found = self.settle(
+            LanguageAgreement(), [window((0, 5))], [YIDDISH], [{"yi": -0.9, "de": -0.4}]
+        )
+        assert found == (("de",), [("yi",), ("de",)])
+
+    def test_a_sure_recording_costs_nothing(self):
+        found = self.settle(LanguageAgreement(), [window((0, 5))], [{"en": 0.7, "de": 0.3}], [{}])
+        assert found == (("en",), [])
+
+    def test_windows_of_a_recording_decide_together(self):
+        scores = [{"yi": -0.4, "de": -0.5}, {"yi": -0.9, "de": -0.4}]
+        found, _ = self.settle(LanguageAgreement(), [window((0, 5))] * 2, [YIDDISH] * 2, scores)
+        assert found == ("de", "de")
+
+    def test_a_certain_window_and_another_recording_keep_theirs(self):
+        windows = [window((0, 9)), window((10, 11)), window((0, 5), waveform=SILENCE.copy())]
+        scores = [{"yi": -0.9, "de": -0.4}, {"es": -0.1}, {"en": -0.1}]
+        certain = {"es": 0.9, "yi": 0.1}
+        found, tried = self.settle(
+            LanguageAgreement(), windows, [YIDDISH, certain, ENGLISH], scores
+        )
+        assert found[1:] == ("es", "en")
+        assert {names[1:] for names in tried} == {("es", "en")}
+
+    def test_what_was_settled_holds_for_the_next_batch(self):
+        agreement, one = LanguageAgreement(), [window((0, 5))]
+        self.settle(agreement, one, [YIDDISH], [{"yi": -0.9, "de": -0.4}])
+        assert self.settle(agreement, one, [YIDDISH], [{}]) == (("de",), [])
+
 
 class TestSplit:
     def test_a_window_of_two_languages_is_cut_in_the_pause(self):
