@@ -11,9 +11,9 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_diarization.answer_warnings import doubtful_text
 from asr_diarization.audio import channels
 from asr_diarization.audio.decode import SAMPLE_RATE, Encoded, Waveform, check_audio
+from asr_diarization.audio.evidence import add_turns, believed, missed_windows
 from asr_diarization.audio.levels import audible
 from asr_diarization.audio.recording import Recording, read_recording
 from asr_diarization.audio.windows import (
@@ -27,7 +27,6 @@ from asr_diarization.devices import is_out_of_memory
 from asr_diarization.diarization.confidence import with_confidence
 from asr_diarization.diarization.known_speakers import decode_sample, extract_speech, recognise
 from asr_diarization.errors import InvalidParameterError, OutOfMemoryError
-from asr_diarization.evidence import add_turns, believed, missed_windows
 from asr_diarization.merging import cut_at_replies
 from asr_diarization.protocols import (
     Diarizer,
@@ -37,9 +36,10 @@ from asr_diarization.protocols import (
     Transcriber,
     ignore_progress,
 )
-from asr_diarization.request_warnings import ineffective_parameters
 from asr_diarization.result import Result, StageTimer, main_language, merge
 from asr_diarization.transcript import Diarization, Transcript, Transcription, Turn
+from asr_diarization.warnings.answer import doubtful_text
+from asr_diarization.warnings.request import ineffective_parameters
 
 Probabilities: TypeAlias = NDArray[np.float32]
 """Of speech, in each step of 32 ms; shape (steps,)."""

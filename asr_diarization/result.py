@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from asr_diarization.audio.evidence import believed
 from asr_diarization.audio.windows import Stretch, Window
-from asr_diarization.evidence import believed
 from asr_diarization.merging import assign_speakers
 from asr_diarization.transcript import Diarization, Segment
 

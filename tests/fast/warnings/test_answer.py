@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from asr_diarization.answer_warnings import doubtful_text, has_foreign_script
 from asr_diarization.config import InferenceConfig
 from asr_diarization.transcript import Segment, Word
+from asr_diarization.warnings.answer import doubtful_text, has_foreign_script
 
 PLAIN = InferenceConfig()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asr_diarization.audio.evidence import add_turns, believed, missed_turns, missed_windows
 from asr_diarization.audio.windows import STEP_SECONDS, Stretch, WindowRules
-from asr_diarization.evidence import add_turns, believed, missed_turns, missed_windows
 from asr_diarization.transcript import Segment, Turn, Word
 
 RULES = WindowRules()

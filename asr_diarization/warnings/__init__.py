@@ -1,0 +1,1 @@
+"""Warnings of an answer: parameters without effect, and text that may be wrong."""
