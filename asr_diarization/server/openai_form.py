@@ -12,6 +12,7 @@ from asr_diarization.formats.json import to_diarized_json, to_text_json, to_verb
 from asr_diarization.formats.openai_response import DiarizedJson, TextJson, VerboseJson
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.formats.text import to_text
+from asr_diarization.payloads import gather_fields
 from asr_diarization.server.error_responses import dumped
 from asr_diarization.server.settings import ServerSettings
 from asr_diarization.transcript import Transcript
@@ -48,7 +49,8 @@ class TranscriptionForm:
         """
         self._check(settings)
         fields = InferenceConfig.model_fields
-        ours = {name: value for name, value in self._form.items() if name in fields}
+        given = gather_fields(self._form.multi_items())
+        ours = {name: value for name, value in given.items() if name in fields}
         theirs = {
             "diarize": self.format == "diarized_json",
             "initial_prompt": _text(self._form, "prompt"),

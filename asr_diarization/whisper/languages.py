@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -19,6 +19,13 @@ MIN_WINDOW_PROBABILITY = 0.9
 MIN_PART_PROBABILITY = 0.7
 """Likewise for the parts of a window. A window is cut wrongly only if both its beginning and its
 end are detected wrongly with this probability."""
+
+
+def restrict(probabilities: Mapping[str, float], allowed: Collection[str]) -> dict[str, float]:
+    """The probabilities of the languages in `allowed`, with sum 1; of all if `allowed` is empty."""
+    kept = {code: p for code, p in probabilities.items() if not allowed or code in allowed}
+    total = sum(kept.values())
+    return {code: p / total if total else 1 / len(kept) for code, p in kept.items()}
 
 
 class LanguageAgreement:

@@ -27,7 +27,7 @@ from asr_diarization.whisper.decoding import BatchDecoder, Detection
 from asr_diarization.whisper.draft_policy import DraftPolicy
 from asr_diarization.whisper.fallback import is_silence, with_fallback, without_loop
 from asr_diarization.whisper.features import frames_of
-from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
+from asr_diarization.whisper.languages import LanguageAgreement, restrict, split_by_language
 from asr_diarization.whisper.segments import build_segments, text_tokens
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
@@ -96,12 +96,12 @@ class WhisperTranscriber:
         """Refuse parameters that this checkpoint does not support, before any work is done.
 
         Raises:
-            InvalidParameterError: the language is unknown, the model is English-only and cannot
+            InvalidParameterError: a language is unknown, the model is English-only and cannot
                 translate, or the prompt is no plain text.
         """
         vocabulary = self._model.vocabulary
-        if parameters.language is not None:
-            vocabulary.language_code(parameters.language)
+        for language in filter(None, (parameters.language, *parameters.languages)):
+            vocabulary.language_code(language)
         self._prompt(parameters)
         if parameters.task == "translate" and not vocabulary.is_multilingual:
             raise InvalidParameterError(
@@ -188,10 +188,17 @@ class WhisperTranscriber:
     ) -> list[tuple[Window, ...]]:
         if parameters.language is not None or not self._model.vocabulary.is_multilingual:
             return [(window,) for window in windows]
-        return [
-            split_by_language(window, partial(self._language_probabilities, cache, row, window))
-            for row, window in enumerate(windows)
-        ]
+        allowed = self._allowed_languages(parameters)
+
+        def split(row: int, window: Window) -> tuple[Window, ...]:
+            detect = partial(self._language_probabilities, cache, row, window)
+            return split_by_language(window, lambda *times: restrict(detect(*times), allowed))
+
+        return [split(row, window) for row, window in enumerate(windows)]
+
+    def _allowed_languages(self, parameters: InferenceConfig) -> frozenset[str]:
+        """Those between which a language is detected; empty for all."""
+        return frozenset(map(self._model.vocabulary.language_code, parameters.languages))
 
     def _language_probabilities(
         self, cache: Cache, row: int, window: Window, start: float, end: float
@@ -247,7 +254,9 @@ class WhisperTranscriber:
             return ["en"] * len(detections)
         if language is not None:
             return [vocabulary.language_code(language)] * len(detections)
-        return job.languages.agree(windows, [d.language_probabilities for d in detections])
+        allowed = self._allowed_languages(job.parameters)
+        probabilities = [restrict(d.language_probabilities, allowed) for d in detections]
+        return job.languages.agree(windows, probabilities)
 
     def _prompt(self, parameters: InferenceConfig) -> list[int]:
         if parameters.initial_prompt is None:

@@ -82,6 +82,15 @@ class TestOpenAI:
         )
 
     @pytest.mark.parametrize(
+        "data",
+        [{"languages": ["en", "es"]}, {"languages[]": ["en", "es"]}, {"languages": "en,es"}],
+    )
+    def test_lists_reach_the_pipeline(self, data):
+        transcriber = ScriptedTranscriber(SAID)
+        self.post(client_of(pipeline(transcriber)), **data)
+        assert transcriber.calls[0][1].languages == ("en", "es")
+
+    @pytest.mark.parametrize(
         ("status", "data"),
         [
             (422, {"response_format": "docx"}),
