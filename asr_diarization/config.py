@@ -31,6 +31,7 @@ from asr_diarization.errors import ModelLoadError, one_line
 MAX_SPEAKERS = 50
 MAX_KNOWN_SPEAKERS = 20
 MAX_LANGUAGES = 100
+MAX_KEYTERMS = 100
 DEFAULT_BATCH_SIZE = 24
 MAX_CPU_BATCH_SIZE = 4
 """A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
@@ -146,6 +147,12 @@ Text = Annotated[str | None, BeforeValidator(_reject_surrogates), BeforeValidato
 LanguageName = Annotated[
     str, BeforeValidator(_reject_surrogates), Field(min_length=1, max_length=32)
 ]
+KeyTerm = Annotated[
+    str,
+    BeforeValidator(_reject_surrogates),
+    BeforeValidator(_as_one_line),
+    Field(min_length=1, max_length=100),
+]
 
 
 class KnownSpeaker(BaseModel):
@@ -184,6 +191,11 @@ class InferenceConfig(BaseModel):
     """Languages that may be spoken, `["en", "es"]`: only these are detected, segment by segment."""
     initial_prompt: Text = Field(default=None, max_length=2000)
     """Text the recording might continue: names and spellings in it are preferred."""
+    keyterms: Annotated[
+        tuple[KeyTerm, ...], Field(max_length=MAX_KEYTERMS), _at_most(MAX_KEYTERMS)
+    ] = ()
+    """Names, products and spellings to expect, `["Delmonico", "PyTorch"]`; written only where
+    something like them is heard."""
     batch_size: Count = Field(default=DEFAULT_BATCH_SIZE, ge=1, le=256)
     """Most windows decoded together; fewer on a CPU, and when memory runs out."""
     chunk_length_s: float = Field(default=20.0, ge=1, le=30)

@@ -27,7 +27,7 @@ HOW_TO_SEND = (
 MAX_WARNINGS = 20
 """Further unknown names are counted, not listed."""
 
-LIST_PARAMETERS = ("languages",)
+LIST_PARAMETERS = ("languages", "keyterms")
 """Parameters that are lists of texts; as text: JSON, or separated by commas."""
 
 _MIN_FILE_BYTES = 45
@@ -104,7 +104,7 @@ def parse_parameters(
 def gather_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
     """The fields of a form or a query string by name; of a repeated one, the last counts.
 
-    Only lists of texts are gathered: `languages` and `languages[]` may be repeated.
+    Only lists of texts are gathered: `keyterms` and `keyterms[]` may be repeated.
     """
     gathered: dict[str, object] = {}
     lists: dict[str, list[object]] = {}

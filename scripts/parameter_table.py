@@ -32,6 +32,7 @@ EXAMPLES: dict[str, Any] = {
     "language": "fr",
     "languages": ["en", "es"],
     "initial_prompt": "A call between Diane and Sheila.",
+    "keyterms": ["Delmonico", "PyTorch"],
     "batch_size": 8,
     "chunk_length_s": 12.5,
     "assisted": True,

@@ -54,6 +54,7 @@ class TranscriptionForm:
         theirs = {
             "diarize": self.format == "diarized_json",
             "initial_prompt": _text(self._form, "prompt"),
+            "keyterms": self._keywords(),
             "known_speakers": self._known_speakers(),
         }
         return {**theirs, **ours, "task": self._task}
@@ -71,6 +72,12 @@ class TranscriptionForm:
                 "response_format='diarized_json' needs a diarization model, and this deployment "
                 "has none: set DIARIZATION_MODEL"
             )
+
+    def _keywords(self) -> object:
+        """OpenAI's name of the key terms."""
+        names = ("keywords", "keywords[]")
+        fields = [("keyterms", v) for n, v in self._form.multi_items() if n in names]
+        return gather_fields(fields).get("keyterms")
 
     def _known_speakers(self) -> list[dict[str, object]]:
         """OpenAI's two lists as one."""

@@ -27,7 +27,9 @@ from asr_diarization.whisper.decoding import BatchDecoder, Detection
 from asr_diarization.whisper.draft_policy import DraftPolicy
 from asr_diarization.whisper.fallback import is_silence, with_fallback, without_loop
 from asr_diarization.whisper.features import frames_of
+from asr_diarization.whisper.key_terms import correct
 from asr_diarization.whisper.languages import LanguageAgreement, restrict, split_by_language
+from asr_diarization.whisper.prompts import prompt_tokens
 from asr_diarization.whisper.segments import build_segments, text_tokens
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
@@ -36,8 +38,6 @@ from asr_diarization.whisper.speculative import (
     share_encoder,
 )
 
-MAX_PROMPT_TOKENS = 223
-"""Half of Whisper's 448 positions, less one: the rest is for the transcript."""
 NO_TOKENS = Decoded((), ())
 MIN_REST_SECONDS = 3.0
 """If at least this much of a window follows its last word, it is decoded again from there ..."""
@@ -102,7 +102,7 @@ class WhisperTranscriber:
         vocabulary = self._model.vocabulary
         for language in filter(None, (parameters.language, *parameters.languages)):
             vocabulary.language_code(language)
-        self._prompt(parameters)
+        prompt_tokens(vocabulary, parameters, with_terms=True)
         if parameters.task == "translate" and not vocabulary.is_multilingual:
             raise InvalidParameterError(
                 f"task='translate' needs a multilingual model; {self._model.name} knows English "
@@ -228,7 +228,7 @@ class WhisperTranscriber:
         vocabulary = self._model.vocabulary
         detections = self._decoder.detect(cache)
         languages = self._languages(windows, detections, job)
-        prompt, task = self._prompt(job.parameters), job.parameters.task
+        prompt, task = prompt_tokens(vocabulary, job.parameters), job.parameters.task
         prefixes = [vocabulary.prefix(code, task, prompt) for code in languages]
 
         def decode_again(rows: Sequence[int], temperature: float) -> list[Decoded]:
@@ -241,6 +241,14 @@ class WhisperTranscriber:
             for one, detection in zip(greedy, detections, strict=True)
         ]
         decoded = with_fallback(greedy, silent, vocabulary, decode_again)
+        if job.parameters.keyterms:
+            prompt = prompt_tokens(vocabulary, job.parameters, with_terms=True)
+            with_terms = [vocabulary.prefix(code, task, prompt) for code in languages]
+            prompted = self._decoder.decode(cache, with_terms)
+            decoded = [
+                correct(one, other, job.parameters.keyterms, vocabulary, code)
+                for one, other, code in zip(decoded, prompted, languages, strict=True)
+            ]
         return [
             _Result(NO_TOKENS if is_silent else without_loop(one), code)
             for one, is_silent, code in zip(decoded, silent, languages, strict=True)
@@ -257,11 +265,6 @@ class WhisperTranscriber:
         allowed = self._allowed_languages(job.parameters)
         probabilities = [restrict(d.language_probabilities, allowed) for d in detections]
         return job.languages.agree(windows, probabilities)
-
-    def _prompt(self, parameters: InferenceConfig) -> list[int]:
-        if parameters.initial_prompt is None:
-            return []
-        return self._model.vocabulary.encode_prompt(parameters.initial_prompt, MAX_PROMPT_TOKENS)
 
     def _token_starts(
         self, cache: Cache, results: Sequence[_Result], waveforms: Sequence[Waveform], task: str

@@ -122,8 +122,8 @@ class Vocabulary:
             return [*head, self.start]
         return [*head, self.start, self.languages[language or "en"], self.tasks[task]]
 
-    def encode_prompt(self, text: str, limit: int) -> list[int]:
-        """Token ids of a prompt, the last `limit` of them.
+    def encode_prompt(self, text: str, parameter: str) -> list[int]:
+        """Token ids of the text of a parameter.
 
         Raises:
             InvalidParameterError: it holds special tokens, such as `<|en|>`.
@@ -132,9 +132,9 @@ class Vocabulary:
         if special := [token for token in ids if token >= self.end]:
             first = self.tokenizer.convert_ids_to_tokens(special[0])
             raise InvalidParameterError(
-                f"initial_prompt must be plain text; it holds {first!r}, a special token of Whisper"
+                f"{parameter} must be plain text; it holds {first!r}, a special token of Whisper"
             )
-        return ids[-limit:]
+        return ids
 
     def text(self, tokens: Iterable[int]) -> str:
         """The text of text tokens; ids from the end token upwards are left out."""
