@@ -92,7 +92,7 @@ def _corrections(
     old, new = ([word.letters for word in words] for words in (before, after))
     changes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     for term, first, last in mentions:
-        replaced = [w for _, i, j, k, m in changes if k < last and m > first for w in before[i:j]]
+        replaced = _counterparts(before, changes, first, last)
         written, place = after[first:last], _most_alike(_letters(term), replaced)
         if place and _touch(written) and _improves(place, written, term):
             start, end = written[0].first, written[-1].last
@@ -102,6 +102,19 @@ def _corrections(
                 prompted.tokens[start:end],
                 prompted.log_probabilities[start:end],
             )
+
+
+def _counterparts(
+    words: Sequence[_Word], changes: Sequence[tuple[str, int, int, int, int]], first: int, last: int
+) -> list[_Word]:
+    """Those of `words` that stand in the place of the other text's words `[first, last)`."""
+    found: list[_Word] = []
+    for change, i, j, k, m in changes:
+        if change == "equal":
+            found += words[i + max(first, k) - k : max(i, i + min(last, m) - k)]
+        elif k < last and m > first:
+            found += words[i:j]
+    return found
 
 
 def _words(decoded: Decoded, vocabulary: Vocabulary, language: str | None) -> list[_Word]:

@@ -49,6 +49,7 @@ def corrected(plain, prompted, terms=TERMS, language="en"):
         (" We use Pytorch here.", " We use PyTorch here.", " We use PyTorch here."),
         (" A lobster Newberg", " A lobster Newburgh.", " A lobster Newburgh."),
         (" Dianne.", " Diane.", " Diane."),
+        (" Pytorch and pytorch", " PyTorch and PyTorch", " PyTorch and PyTorch"),
         (" The unok's robe", " The Eunuch's robe", " The Eunuch's robe"),
         (" del Monaco and pie torch", " Delmonico and PyTorch", " Delmonico and PyTorch"),
         # what else the prompt changes stays as it was
