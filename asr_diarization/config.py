@@ -31,6 +31,8 @@ from asr_diarization.errors import ModelLoadError, one_line
 MAX_SPEAKERS = 50
 MAX_KNOWN_SPEAKERS = 20
 MAX_AUDIO_TRACKS = 64
+MAX_LANGUAGES = 100
+MAX_KEYTERMS = 100
 DEFAULT_BATCH_SIZE = 24
 MAX_CPU_BATCH_SIZE = 4
 """A CPU gains nothing from more windows at once, and smaller batches show progress earlier."""
@@ -115,11 +117,25 @@ def _as_one_line(value: object) -> object:
     return one_line(value) if isinstance(value, str) else value
 
 
-def _reject_long_list(value: object) -> object:
-    """Check the length before the items are checked."""
-    if isinstance(value, list) and len(value) > MAX_KNOWN_SPEAKERS:
-        raise ValueError(f"should have at most {MAX_KNOWN_SPEAKERS} items")
-    return value
+def _at_most(items: int) -> BeforeValidator:
+    """Check the length of a list before its items are checked."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list) and len(value) > items:
+            raise ValueError(f"should have at most {items} items")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _auto_is_none(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+def _auto_is_empty(value: object) -> object:
+    """`auto` among languages restricts nothing."""
+    is_auto = isinstance(value, list | tuple) and None in map(_auto_is_none, value)
+    return () if is_auto else value
 
 
 Count = Annotated[int, BeforeValidator(_reject_bool)]
@@ -129,6 +145,15 @@ Speakers = Annotated[
     BeforeValidator(_blank_is_none),
 ]
 Text = Annotated[str | None, BeforeValidator(_reject_surrogates), BeforeValidator(_blank_is_none)]
+LanguageName = Annotated[
+    str, BeforeValidator(_reject_surrogates), Field(min_length=1, max_length=32)
+]
+KeyTerm = Annotated[
+    str,
+    BeforeValidator(_reject_surrogates),
+    BeforeValidator(_as_one_line),
+    Field(min_length=1, max_length=100),
+]
 
 
 class KnownSpeaker(BaseModel):
@@ -156,10 +181,22 @@ class InferenceConfig(BaseModel):
 
     task: Literal["transcribe", "translate"] = "transcribe"
     """`translate` writes English whatever is spoken (multilingual models only)."""
-    language: Text = Field(default=None, max_length=32)
-    """Code or name of the spoken language (`en`, `english`); detected when absent."""
+    language: Annotated[Text, BeforeValidator(_auto_is_none)] = Field(default=None, max_length=32)
+    """Spoken language: `en`, `eng`, `en-US` or `english`; detected when absent or `auto`."""
+    languages: Annotated[
+        tuple[LanguageName, ...],
+        Field(max_length=MAX_LANGUAGES),
+        _at_most(MAX_LANGUAGES),
+        BeforeValidator(_auto_is_empty),
+    ] = ()
+    """Languages that may be spoken, `["en", "es"]`: only these are detected, segment by segment."""
     initial_prompt: Text = Field(default=None, max_length=2000)
     """Text the recording might continue: names and spellings in it are preferred."""
+    keyterms: Annotated[
+        tuple[KeyTerm, ...], Field(max_length=MAX_KEYTERMS), _at_most(MAX_KEYTERMS)
+    ] = ()
+    """Names, products and spellings to expect, `["Delmonico", "PyTorch"]`; written only where
+    something like them is heard."""
     batch_size: Count = Field(default=DEFAULT_BATCH_SIZE, ge=1, le=256)
     """Most windows decoded together; fewer on a CPU, and when memory runs out."""
     chunk_length_s: float = Field(default=20.0, ge=1, le=30)
@@ -187,7 +224,7 @@ class InferenceConfig(BaseModel):
     known_speakers: Annotated[
         tuple[KnownSpeaker, ...],
         Field(max_length=MAX_KNOWN_SPEAKERS),
-        BeforeValidator(_reject_long_list),
+        _at_most(MAX_KNOWN_SPEAKERS),
     ] = ()
     """People to recognise, `[{"name": "Ann", "audio": "<base64>"}]`: 1 to 30 s of voice each."""
     return_embeddings: bool = False

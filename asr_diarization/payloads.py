@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -26,6 +26,9 @@ HOW_TO_SEND = (
 
 MAX_WARNINGS = 20
 """Further unknown names are counted, not listed."""
+
+LIST_PARAMETERS = ("languages", "keyterms")
+"""Parameters that are lists of texts; as text: JSON, or separated by commas."""
 
 _MIN_FILE_BYTES = 45
 """A WAV header and one byte of audio. Shorter valid base64 is a path or a word: `/etc/passwd`."""
@@ -85,6 +88,8 @@ def parse_parameters(
     given = {name: raw[name] for name in fields if not _is_unset(raw.get(name))}
     if "known_speakers" in given:
         given["known_speakers"] = _decode_known_speakers(given["known_speakers"])
+    for name in given.keys() & LIST_PARAMETERS:
+        given[name] = split_list(given[name])
     try:
         parameters = kind.model_validate(given)
     except ValidationError as error:
@@ -94,6 +99,37 @@ def parse_parameters(
     if parameters.sampling_rate != fields["sampling_rate"].default:
         warnings = (*warnings, "sampling_rate has no effect: the recording itself says its rate")
     return parameters, warnings
+
+
+def gather_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """The fields of a form or a query string by name; of a repeated one, the last counts.
+
+    Only lists of texts are gathered: `keyterms` and `keyterms[]` may be repeated.
+    """
+    gathered: dict[str, object] = {}
+    lists: dict[str, list[object]] = {}
+    for name, value in fields:
+        if (plain := name.removesuffix("[]")) in LIST_PARAMETERS:
+            items = split_list(value)
+            lists.setdefault(plain, []).extend(items if isinstance(items, list) else [items])
+        else:
+            gathered[name] = value
+    return {**gathered, **lists}
+
+
+def split_list(value: object) -> object:
+    """A list of texts that was sent as one text, JSON or separated by commas; others as they are.
+
+    Blank items are left out.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def _as_mapping(parameters: object) -> Mapping[str, object]:
@@ -248,6 +284,9 @@ def _allowed(name: str) -> str:
     # The schema of an optional field is "this or null"; null means unset and is not mentioned.
     schema = next((s for s in schema.get("anyOf", ()) if s["type"] != "null"), schema)
     if schema["type"] == "array":
+        item = schema["items"]
+        if length := item.get("maxLength"):
+            return f"a list of at most {schema['maxItems']} texts of 1 to {length} characters"
         return f"a list of at most {schema['maxItems']} objects with 'name' and 'audio'"
     if "enum" in schema:
         return " or ".join(repr(value) for value in schema["enum"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +24,15 @@ from pydantic import BaseModel
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.formats.response import ResponseJson, SegmentEventJson
 from asr_diarization.formats.validation import schema_of
+from asr_diarization.payloads import LIST_PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES: dict[str, Any] = {
     "task": "translate",
     "language": "fr",
+    "languages": ["en", "es"],
     "initial_prompt": "A call between Diane and Sheila.",
+    "keyterms": ["Delmonico", "PyTorch"],
     "batch_size": 8,
     "chunk_length_s": 12.5,
     "assisted": True,
@@ -82,9 +86,11 @@ def parameter_details() -> str:
             option = option if value else f"--no-{option[2:]}"
         elif name == "known_speakers":
             option += " Ann=ann.wav"
+        elif name in LIST_PARAMETERS:
+            option += f" {shlex.quote(','.join(value))}"
         else:
             option += f" {json.dumps(value) if ' ' in str(value) else value}"
-        query = urlencode({name: json.dumps(value) if isinstance(value, list) else _written(value)})
+        query = _query(name, value)
         sections += [
             *_section(InferenceConfig, name, name),
             f"- in JSON: `{json.dumps({name: value})}`",
@@ -93,6 +99,16 @@ def parameter_details() -> str:
             "",
         ]
     return "\n".join(sections).rstrip()
+
+
+def _query(name: str, value: object) -> str:
+    """The parameter in a query string."""
+    if isinstance(value, list):
+        is_plain = name in LIST_PARAMETERS
+        return urlencode(
+            {name: ",".join(value) if is_plain else json.dumps(value)}, safe="," if is_plain else ""
+        )
+    return urlencode({name: _written(value)})
 
 
 def setting_details() -> str:

@@ -17,7 +17,7 @@ from asr_diarization.cli.program import EXIT_FAILED, EXIT_OK
 from asr_diarization.config import InferenceConfig, ModelSettings, read_settings
 from asr_diarization.errors import AsrDiarizationError, InvalidParameterError, one_line
 from asr_diarization.formats.registry import FORMATS
-from asr_diarization.payloads import parse_parameters
+from asr_diarization.payloads import LIST_PARAMETERS, parse_parameters, split_list
 from asr_diarization.transcript import Transcript
 
 if TYPE_CHECKING:  # heavy, and perhaps broken: the doctor must start without it
@@ -66,10 +66,21 @@ def _add_parameters(group: argparse._ArgumentGroup) -> None:
                 help=text,
                 metavar="NAME=FILE",
             )
+        elif name in LIST_PARAMETERS:
+            group.add_argument(
+                option, action="extend", type=_listed, help=text, metavar="TEXT,TEXT,..."
+            )
         elif field.annotation is bool:
             group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
         else:
             group.add_argument(option, help=text, metavar=_metavar(field))
+
+
+def _listed(given: str) -> list[object]:
+    items = split_list(given)
+    if not isinstance(items, list):
+        raise argparse.ArgumentTypeError(f"{given!r} is not a list: write one,two or JSON")
+    return items
 
 
 def _known_speaker(given: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from asr_diarization.formats.json import to_diarized_json, to_text_json, to_verb
 from asr_diarization.formats.openai_response import DiarizedJson, TextJson, VerboseJson
 from asr_diarization.formats.registry import FORMATS
 from asr_diarization.formats.text import to_text
+from asr_diarization.payloads import gather_fields
 from asr_diarization.server.error_responses import dumped
 from asr_diarization.server.settings import ServerSettings
 from asr_diarization.transcript import Transcript
@@ -48,10 +49,12 @@ class TranscriptionForm:
         """
         self._check(settings)
         fields = InferenceConfig.model_fields
-        ours = {name: value for name, value in self._form.items() if name in fields}
+        given = gather_fields(self._form.multi_items())
+        ours = {name: value for name, value in given.items() if name in fields}
         theirs = {
             "diarize": self.format == "diarized_json",
             "initial_prompt": _text(self._form, "prompt"),
+            "keyterms": self._keywords(),
             "known_speakers": self._known_speakers(),
         }
         return {**theirs, **ours, "task": self._task}
@@ -69,6 +72,12 @@ class TranscriptionForm:
                 "response_format='diarized_json' needs a diarization model, and this deployment "
                 "has none: set DIARIZATION_MODEL"
             )
+
+    def _keywords(self) -> object:
+        """OpenAI's name of the key terms."""
+        names = ("keywords", "keywords[]")
+        fields = [("keyterms", v) for n, v in self._form.multi_items() if n in names]
+        return gather_fields(fields).get("keyterms")
 
     def _known_speakers(self) -> list[dict[str, object]]:
         """OpenAI's two lists as one."""

@@ -101,6 +101,7 @@ OPENAI_BODY = {
                     "model": {**_TEXT, "description": "Anything; there is one model."},
                     "language": _TEXT,
                     "prompt": _TEXT,
+                    "keywords[]": {"type": "array", "items": _TEXT},
                     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
                     "response_format": {
                         **_TEXT,

@@ -26,7 +26,7 @@ from asr_diarization.errors import (
     InvalidParameterError,
     InvalidRequestError,
 )
-from asr_diarization.payloads import parse_parameters, parse_payload
+from asr_diarization.payloads import gather_fields, parse_parameters, parse_payload
 from asr_diarization.server.bodies import (
     BodyReader,
     closed_on_error,
@@ -79,7 +79,7 @@ class UploadReader:
             starlette.requests.ClientDisconnect: the caller went away.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        query = dict(request.query_params)
+        query = gather_fields(request.query_params.multi_items())
         if kind == "multipart/form-data":
             form = await self.read_form(request)
             return self.of_form(form, lambda: {**query, **_form_parameters(form)})
@@ -176,7 +176,7 @@ async def _as_form_errors(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes,
 
 def _form_parameters(form: FormData) -> dict[str, object]:
     """The fields beside `file`; the JSON object in field `parameters` replaces them."""
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    fields = gather_fields((n, v) for n, v in form.multi_items() if isinstance(v, str))
     given = _parsed(form.get("parameters") or "null", "field 'parameters'")
     if given is not None and not isinstance(given, Mapping):
         raise InvalidParameterError("field 'parameters' must hold a JSON object")

@@ -29,6 +29,8 @@ def ineffective_parameters(
         warnings = [_no_effect(parameters, SPEAKER_COUNTS, "each channel is one speaker")]
     else:
         warnings = [_too_few_speakers(parameters, len({turn.speaker for turn in turns}))]
+    if parameters.language is not None:
+        warnings.append(_no_effect(parameters, ("languages",), "language is given"))
     if channels == 1 and parameters.channels == "separate":
         why = "the recording has one channel" if parameters.diarize else "diarize=false"
         warnings.append(_no_effect(parameters, ("channels",), why))

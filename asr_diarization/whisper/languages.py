@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -24,6 +24,13 @@ MIN_RECORDING_PROBABILITY = 0.7
 """Below it, a recording's language is chosen by the text that is decoded in the likely ones:"""
 MIN_CANDIDATE_PROBABILITY = 0.15
 """those that have at least this probability in it."""
+
+
+def restrict(probabilities: Mapping[str, float], allowed: Collection[str]) -> dict[str, float]:
+    """The probabilities of the languages in `allowed`, with sum 1; of all if `allowed` is empty."""
+    kept = {code: p for code, p in probabilities.items() if not allowed or code in allowed}
+    total = sum(kept.values())
+    return {code: p / total if total else 1 / len(kept) for code, p in kept.items()}
 
 
 class LanguageAgreement:

@@ -32,7 +32,9 @@ from asr_diarization.whisper.fallback import (
     without_loop,
 )
 from asr_diarization.whisper.features import frames_of
-from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
+from asr_diarization.whisper.key_terms import correct
+from asr_diarization.whisper.languages import LanguageAgreement, restrict, split_by_language
+from asr_diarization.whisper.prompts import prompt_tokens
 from asr_diarization.whisper.segments import build_segments, text_tokens
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
@@ -41,8 +43,6 @@ from asr_diarization.whisper.speculative import (
     share_encoder,
 )
 
-MAX_PROMPT_TOKENS = 223
-"""Half of Whisper's 448 positions, less one: the rest is for the transcript."""
 NO_TOKENS = Decoded((), ())
 MIN_REST_SECONDS = 3.0
 """If at least this much of a window follows its last word, it is decoded again from there ..."""
@@ -101,13 +101,13 @@ class WhisperTranscriber:
         """Refuse parameters that this checkpoint does not support, before any work is done.
 
         Raises:
-            InvalidParameterError: the language is unknown, the model is English-only and cannot
+            InvalidParameterError: a language is unknown, the model is English-only and cannot
                 translate, or the prompt is no plain text.
         """
         vocabulary = self._model.vocabulary
-        if parameters.language is not None:
-            vocabulary.language_code(parameters.language)
-        self._prompt(parameters)
+        for language in filter(None, (parameters.language, *parameters.languages)):
+            vocabulary.language_code(language)
+        prompt_tokens(vocabulary, parameters, with_terms=True)
         if parameters.task == "translate" and not vocabulary.is_multilingual:
             raise InvalidParameterError(
                 f"task='translate' needs a multilingual model; {self._model.name} knows English "
@@ -193,10 +193,17 @@ class WhisperTranscriber:
     ) -> list[tuple[Window, ...]]:
         if parameters.language is not None or not self._model.vocabulary.is_multilingual:
             return [(window,) for window in windows]
-        return [
-            split_by_language(window, partial(self._language_probabilities, cache, row, window))
-            for row, window in enumerate(windows)
-        ]
+        allowed = self._allowed_languages(parameters)
+
+        def split(row: int, window: Window) -> tuple[Window, ...]:
+            detect = partial(self._language_probabilities, cache, row, window)
+            return split_by_language(window, lambda *times: restrict(detect(*times), allowed))
+
+        return [split(row, window) for row, window in enumerate(windows)]
+
+    def _allowed_languages(self, parameters: InferenceConfig) -> frozenset[str]:
+        """Those between which a language is detected; empty for all."""
+        return frozenset(map(self._model.vocabulary.language_code, parameters.languages))
 
     def _language_probabilities(
         self, cache: Cache, row: int, window: Window, start: float, end: float
@@ -226,7 +233,7 @@ class WhisperTranscriber:
         vocabulary = self._model.vocabulary
         detections = self._decoder.detect(cache)
         languages = self._languages(windows, detections, cache, job)
-        prompt, task = self._prompt(job.parameters), job.parameters.task
+        prompt, task = prompt_tokens(vocabulary, job.parameters), job.parameters.task
         prefixes = [vocabulary.prefix(code, task, prompt) for code in languages]
 
         def decode_again(rows: Sequence[int], temperature: float) -> list[Decoded]:
@@ -239,6 +246,14 @@ class WhisperTranscriber:
             for one, detection in zip(greedy, detections, strict=True)
         ]
         decoded = with_fallback(greedy, silent, vocabulary, decode_again)
+        if job.parameters.keyterms:
+            prompt = prompt_tokens(vocabulary, job.parameters, with_terms=True)
+            with_terms = [vocabulary.prefix(code, task, prompt) for code in languages]
+            prompted = self._decoder.decode(cache, with_terms)
+            decoded = [
+                correct(one, other, job.parameters.keyterms, vocabulary, code)
+                for one, other, code in zip(decoded, prompted, languages, strict=True)
+            ]
         return [
             _Result(NO_TOKENS if is_silent else without_loop(one), code)
             for one, is_silent, code in zip(decoded, silent, languages, strict=True)
@@ -262,13 +277,10 @@ class WhisperTranscriber:
             decoded = self._decoder.decode(cache, prefixes)
             return [log_probability(one, vocabulary) for one in decoded]
 
-        found = job.languages.agree(windows, [d.language_probabilities for d in detections])
+        allowed = self._allowed_languages(job.parameters)
+        probabilities = [restrict(d.language_probabilities, allowed) for d in detections]
+        found = job.languages.agree(windows, probabilities)
         return job.languages.settle(windows, found, score)
-
-    def _prompt(self, parameters: InferenceConfig) -> list[int]:
-        if parameters.initial_prompt is None:
-            return []
-        return self._model.vocabulary.encode_prompt(parameters.initial_prompt, MAX_PROMPT_TOKENS)
 
     def _token_starts(
         self, cache: Cache, results: Sequence[_Result], waveforms: Sequence[Waveform], task: str

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from asr_diarization.errors import InvalidParameterError
 from asr_diarization.model_info.compatibility import is_multilingual
+from asr_diarization.whisper.language_codes import find_code
 
 SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Written without spaces between words; there, each character counts as a word."""
@@ -99,16 +100,13 @@ class Vocabulary:
         )
 
     def language_code(self, language: str) -> str:
-        """The code of a language given as a code, a name or a token, in any case.
+        """The code of a language; see `find_code` for its spellings.
 
         Raises:
             InvalidParameterError: the checkpoint does not know it.
         """
-        from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
-        wanted = language.strip().strip("<|>").lower()
-        code: str = TO_LANGUAGE_CODE.get(wanted, wanted)
-        if code not in (self.languages or {"en": 0}):
+        code = find_code(language, self.languages or {"en": 0})
+        if code is None:
             known = (
                 ", ".join(sorted(self.languages)) if self.languages else "en (English-only model)"
             )
@@ -124,8 +122,8 @@ class Vocabulary:
             return [*head, self.start]
         return [*head, self.start, self.languages[language or "en"], self.tasks[task]]
 
-    def encode_prompt(self, text: str, limit: int) -> list[int]:
-        """Token ids of a prompt, the last `limit` of them.
+    def encode_prompt(self, text: str, parameter: str) -> list[int]:
+        """Token ids of the text of a parameter.
 
         Raises:
             InvalidParameterError: it holds special tokens, such as `<|en|>`.
@@ -134,9 +132,9 @@ class Vocabulary:
         if special := [token for token in ids if token >= self.end]:
             first = self.tokenizer.convert_ids_to_tokens(special[0])
             raise InvalidParameterError(
-                f"initial_prompt must be plain text; it holds {first!r}, a special token of Whisper"
+                f"{parameter} must be plain text; it holds {first!r}, a special token of Whisper"
             )
-        return ids[-limit:]
+        return ids
 
     def text(self, tokens: Iterable[int]) -> str:
         """The text of text tokens; ids from the end token upwards are left out."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr_diarization import payloads
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import InvalidAudioError, InvalidParameterError, InvalidRequestError
-from asr_diarization.payloads import MAX_WARNINGS, parse_parameters, parse_payload
+from asr_diarization.payloads import MAX_WARNINGS, gather_fields, parse_parameters, parse_payload
 
 # Every byte value: the alphabets differ in + - / _, which need 0xFB and 0xFF to appear.
 AUDIO = bytes(range(256)) + b"\xfb\xff\xfe"
@@ -192,6 +192,16 @@ def test_a_request_shows_no_audio():
         ({"batch_size": "", "diarize": " ", "task": "", "chunk_length_s": None}, {}),
         ({"min_speakers": 2, "max_speakers": "4"}, {"min_speakers": 2, "max_speakers": 4}),
         ({"sampling_rate": "16000"}, {}),
+        ({"language": "auto"}, {}),
+        ({"language": " AUTO "}, {}),
+        ({"languages": "auto"}, {}),
+        ({"languages": ["en", "auto"]}, {}),
+        ({"languages": ["en", "es-MX"]}, {"languages": ("en", "es-MX")}),
+        ({"keyterms": ["Smith, John", " Ann "]}, {"keyterms": ("Smith, John", "Ann")}),
+        ({"keyterms": "Ann,Bo"}, {"keyterms": ("Ann", "Bo")}),
+        ({"keyterms": " "}, {}),
+        ({"languages": "en, es-MX,"}, {"languages": ("en", "es-MX")}),
+        ({"languages": ' ["en", "es-MX"]'}, {"languages": ("en", "es-MX")}),
     ],
 )
 def test_strings_of_a_query_are_values(raw, expected):
@@ -211,6 +221,14 @@ def test_strings_of_a_query_are_values(raw, expected):
         ({"assisted": "maybe"}, "assisted must be true or false, not 'maybe'"),
         ({"language": 3}, "language must be text of at most 32 characters, not 3"),
         (
+            {"languages": '["en"'},
+            "languages must be a list of at most 100 texts of 1 to 32 characters, not '[\"en\"'",
+        ),
+        (
+            {"languages": ["en", 3]},
+            "languages must be a list of at most 100 texts of 1 to 32 characters, not 3",
+        ),
+        (
             {"num_speakers": 2, "max_speakers": 3},
             "num_speakers excludes min_speakers and max_speakers; give one or the other",
         ),
@@ -228,6 +246,11 @@ def test_complaints_name_field_value_and_what_is_allowed(raw, message):
     with pytest.raises(InvalidParameterError) as caught:
         parse_parameters(raw)
     assert str(caught.value) == message
+
+
+def test_fields_of_a_form_are_gathered():
+    fields = [("languages", "en"), ("task", "x"), ("task", "y"), ("languages[]", '["es", "de"]')]
+    assert gather_fields(fields) == {"task": "y", "languages": ["en", "es", "de"]}
 
 
 @pytest.mark.parametrize("name", InferenceConfig.model_fields)

@@ -322,3 +322,9 @@ def test_stats_are_finite_numbers():
     stats = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))(wav(4.0)).stats
     assert stats["audio_seconds"] == pytest.approx(4.0)
     assert all(math.isfinite(seconds) for seconds in stats["seconds"].values())
+
+
+def test_languages_have_no_effect_beside_the_language():
+    parameters = InferenceConfig(language="en", languages=["en", "es"])
+    transcript = pipeline()(wav(1.0), parameters)
+    assert transcript.warnings == ("languages has no effect: language is given",)

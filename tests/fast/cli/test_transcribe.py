@@ -131,6 +131,18 @@ def test_known_speakers_may_be_given_one_by_one(call):
     assert [known["name"] for known in options.known_speakers] == ["Ann", "Bo"]
 
 
+def test_lists_may_be_split_or_given_one_by_one(transcriber, call):
+    given = ["--languages", "en, es-MX", "--languages", '["de"]']
+    assert main(["transcribe", *given, str(call)]) == 0
+    assert transcriber.calls[0][1] == InferenceConfig(languages=("en", "es-MX", "de"))
+
+
+def test_half_a_list_is_refused(call, capsys):
+    with pytest.raises(SystemExit):
+        main(["transcribe", "--languages", '["de"', str(call)])
+    assert """'["de"' is not a list""" in capsys.readouterr().err
+
+
 def test_a_recording_behind_known_speakers_is_told_where_to_stand(call, capsys):
     with pytest.raises(SystemExit):
         main(["transcribe", "--known-speakers", f"Ann={call}", str(call)])

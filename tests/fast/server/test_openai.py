@@ -82,6 +82,23 @@ class TestOpenAI:
         )
 
     @pytest.mark.parametrize(
+        "data",
+        [{"languages": ["en", "es"]}, {"languages[]": ["en", "es"]}, {"languages": "en,es"}],
+    )
+    def test_languages_reach_the_pipeline(self, data):
+        transcriber = ScriptedTranscriber(SAID)
+        self.post(client_of(pipeline(transcriber)), **data)
+        assert transcriber.calls[0][1].languages == ("en", "es")
+
+    @pytest.mark.parametrize("name", ["keywords[]", "keywords", "keyterms", "keyterms[]"])
+    @pytest.mark.parametrize("value", [["Ann Lee", "Bo"], "Ann Lee, Bo", '["Ann Lee", "Bo"]'])
+    def test_key_terms_reach_the_pipeline(self, name, value):
+        transcriber = ScriptedTranscriber(SAID)
+        self.post(client_of(pipeline(transcriber)), **{name: value, "prompt": "A call"})
+        parameters = transcriber.calls[0][1]
+        assert (parameters.keyterms, parameters.initial_prompt) == (("Ann Lee", "Bo"), "A call")
+
+    @pytest.mark.parametrize(
         ("status", "data"),
         [
             (422, {"response_format": "docx"}),

@@ -26,6 +26,26 @@ def client():
     return client_of()
 
 
+LISTED = {"languages": ["en", "es"]}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"content": AUDIO, "params": {"languages": "en,es"}},
+        {"content": AUDIO, "params": LISTED},
+        {"files": {"file": ("a.wav", AUDIO)}, "data": LISTED},
+        {"files": {"file": ("a.wav", AUDIO)}, "data": {"parameters": json.dumps(LISTED)}},
+        {"json": {"inputs": ENCODED, "parameters": LISTED}},
+        {"json": {"inputs": ENCODED}, "params": LISTED},
+    ],
+)
+def test_a_list_may_be_sent_in_every_way(request_):
+    transcriber = ScriptedTranscriber(SAID)
+    assert client_of(pipeline(transcriber)).post("/predict", **request_).status_code == 200
+    assert transcriber.calls[0][1] == InferenceConfig(languages=("en", "es"))
+
+
 class TestBodies:
     @pytest.mark.parametrize("path", ["/", "/predict"])
     @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from asr_diarization.audio.decode import SAMPLE_RATE
 from asr_diarization.audio.windows import Stretch, Window
-from asr_diarization.whisper.languages import LanguageAgreement, split_by_language
+from asr_diarization.whisper.languages import LanguageAgreement, restrict, split_by_language
 
 SILENCE = np.zeros(30 * SAMPLE_RATE, dtype=np.float32)
 ENGLISH, SPANISH, UNSURE = (
@@ -34,6 +34,13 @@ def detector_of(*spoken):
         return next(p for first, last, p in spoken if first <= middle < last)
 
     return detect, asked
+
+
+def test_only_allowed_languages_share_the_probability():
+    heard = {"cy": 0.6, "en": 0.3, "es": 0.1}
+    assert restrict(heard, {"en", "es"}) == pytest.approx({"en": 0.75, "es": 0.25})
+    assert restrict(heard, ()) == pytest.approx(heard)
+    assert restrict({"en": 1.0, "es": 0.0, "de": 0.0}, {"es", "de"}) == {"es": 0.5, "de": 0.5}
 
 
 class TestAgreement:

@@ -72,6 +72,21 @@ def test_recordings_that_share_a_batch_do_not_mix(transcriber, data_dir):
     assert [segments[0].language for segments in together] == ["en", "fr", "en", "es"]
 
 
+def test_a_language_is_chosen_among_those_allowed(transcriber, data_dir):
+    """Each window keeps its own language; none gets one that is not in the list."""
+    names = ("formats/sample1.flac", "multilingual/13697_11991_000000.opus")
+    windows = [whole(decoded(data_dir / name)) for name in names]
+    for allowed, expected in (
+        (["en-US", "spa"], ["en", "es"]),
+        (["pt_BR", "deu"], ["de", "pt"]),
+        (["es"], ["es", "es"]),
+    ):
+        heard = transcriber.transcribe(windows, InferenceConfig(languages=allowed)).windows
+        assert [segments[0].language for segments in heard] == expected
+    with pytest.raises(InvalidParameterError, match="language 'klingon' is not known"):
+        transcriber.check(InferenceConfig(languages=["en", "klingon"]))
+
+
 def test_a_window_that_fails_is_decoded_again_by_itself(transcriber, data_dir, monkeypatch):
     """Its sound and its prefix go with it, at rising temperatures, until an attempt passes."""
     names = ("formats/sample1.flac", "multilingual/13697_11991_000000.opus")
