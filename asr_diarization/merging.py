@@ -22,6 +22,23 @@ MIN_REPLY_PAUSE_SECONDS = 0.3
 """A shorter pause, in which somebody else speaks, is no turn given away."""
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
 
+UNSPACED_BLOCKS = (
+    (0x3000, 0x30FF),  # punctuation, hiragana, katakana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF00, 0xFF9F),  # full-width punctuation, half-width katakana
+    (0x20000, 0x3134F),
+)
+"""Unicode's blocks of Chinese and Japanese: no spaces, also between sentences."""
+SPACELESS_BLOCKS = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+)
+"""Scripts with spaces between sentences only."""
+
 
 def overlap(a: Span, b: Span) -> float:
     """Seconds that `a` and `b` share; 0.0 if they are apart or only touch."""
@@ -214,5 +231,22 @@ def _join(run: Sequence[Segment]) -> Segment:
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Texts joined with single spaces; blank ones are left out."""
-    return " ".join(text for text in (text.strip() for text in texts) if text)
+    """Texts joined with single spaces, Chinese and Japanese without; blank ones are left out."""
+    joined = ""
+    for text in filter(None, map(str.strip, texts)):
+        is_unspaced = joined and _is_unspaced(joined[-1]) and _is_unspaced(text[0])
+        joined += text if is_unspaced or not joined else f" {text}"
+    return joined
+
+
+def is_spaceless(character: str) -> bool:
+    """Whether the script of `character` has no spaces between words, as in Chinese and Thai."""
+    return _is_unspaced(character) or _is_in(character, SPACELESS_BLOCKS)
+
+
+def _is_unspaced(character: str) -> bool:
+    return _is_in(character, UNSPACED_BLOCKS)
+
+
+def _is_in(character: str, blocks: Iterable[tuple[int, int]]) -> bool:
+    return any(first <= ord(character) <= last for first, last in blocks)

@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,18 +97,6 @@ class Window:
             if s.end > start and s.start < end
         )
         return replace(self, stretches=stretches)
-
-    def crop_to_speech(self, start: float, end: float) -> tuple[float, float]:
-        """`start` and `end`, of the recording, moved to the speech between them.
-
-        Of several runs of speech, the one with the largest overlap counts, on a tie the first;
-        without any, `start` and `end` are unchanged.
-        """
-        overlaps = [(min(end, run.end) - max(start, run.start), run) for run in self.speech]
-        overlap, run = max(overlaps, key=itemgetter(0), default=(0.0, None))
-        if run is None or overlap <= 0:
-            return start, end
-        return max(start, run.start), min(end, run.end)
 
     def to_window(self, time: float) -> float:
         """A time of the recording as a time in the window, in seconds of its audio."""

@@ -6,9 +6,16 @@ import math
 from collections.abc import Iterator, Sequence
 
 from asr_diarization.audio.windows import Window
+from asr_diarization.merging import SENTENCE_ENDS
 from asr_diarization.transcript import Segment, Word
 from asr_diarization.whisper.decoded import Decoded
 from asr_diarization.whisper.vocabulary import Vocabulary
+from asr_diarization.whisper.word_times import (
+    crop_to_speech,
+    end_of_last_word,
+    limits_of,
+    with_time,
+)
 
 
 def text_tokens(decoded: Decoded, vocabulary: Vocabulary) -> list[int]:
@@ -36,25 +43,27 @@ def build_segments(
     for tokens, log_probabilities in _between_timestamps(decoded, vocabulary):
         words = []
         used = 0
-        for text, ids in vocabulary.split_words(tokens, language):
+        split = vocabulary.split_words(tokens)
+        for number, (text, ids) in enumerate(split):
             of_word = log_probabilities[used : used + len(ids)]
             used += len(ids)
-            start, end = starts[position], starts[position + len(ids)]
+            start, end = (window.to_recording(starts[at]) for at in (position, position + len(ids)))
             position += len(ids)
-            words.append(_word(window, text, start, end, of_word))
+            is_last = number > 0 and (number + 1 == len(split) or text.endswith(SENTENCE_ENDS))
+            limits = limits_of(text, is_last=is_last)
+            if position + 1 == len(starts):
+                end = end_of_last_word(window.speech, start, end, limits)
+            start, end = crop_to_speech(window.speech, start, max(start, end), limits)
+            words.append(Word(text, start, end, _mean_probability(of_word)))
+        words = with_time(words)
         text = "".join(word.text for word in words).strip()
         if text:
             end = max(word.end for word in words)
             yield Segment(words[0].start, end, text, tuple(words), language=language)
 
 
-def _word(
-    window: Window, text: str, start: float, end: float, log_probabilities: Sequence[float]
-) -> Word:
-    start = window.to_recording(start)
-    start, end = window.crop_to_speech(start, max(start, window.to_recording(end)))
-    probability = math.exp(sum(log_probabilities) / len(log_probabilities))
-    return Word(text, start, end, min(1.0, probability))
+def _mean_probability(log_probabilities: Sequence[float]) -> float:
+    return min(1.0, math.exp(sum(log_probabilities) / len(log_probabilities)))
 
 
 def _between_timestamps(

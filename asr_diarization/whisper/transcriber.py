@@ -35,6 +35,7 @@ from asr_diarization.whisper.features import frames_of
 from asr_diarization.whisper.key_terms import correct
 from asr_diarization.whisper.languages import LanguageAgreement, restrict, split_by_language
 from asr_diarization.whisper.prompts import prompt_tokens
+from asr_diarization.whisper.repetition import join_heard_again, without_repetition
 from asr_diarization.whisper.segments import build_segments, text_tokens
 from asr_diarization.whisper.speculative import (
     AssistantDrafter,
@@ -123,8 +124,9 @@ class WhisperTranscriber:
         """The segments of each window, in times of its recording.
 
         Windows may come from different recordings. If Whisper stops before the end of a window, the
-        rest is decoded again by itself. When memory runs out, the batch size is halved; if not even
-        one window fits, the allocator's error is raised.
+        rest is decoded again by itself; what was written already is not written twice. When memory
+        runs out, the batch size is halved; if not even one window fits, the allocator's error is
+        raised.
         """
         results: list[tuple[Segment, ...]] = [() for _ in windows]
         queue = deque(enumerate(windows))
@@ -144,7 +146,7 @@ class WhisperTranscriber:
                 continue
             again: list[tuple[int, Window]] = []
             for (index, window), segments, own_parts in zip(batch, found, parts, strict=True):
-                results[index] += segments
+                results[index] = join_heard_again(results[index], segments)
                 rest = _rest_to_decode(window, segments)
                 next_windows = own_parts if len(own_parts) > 1 else filter(None, [rest])
                 again += [(index, part) for part in next_windows]
@@ -186,7 +188,10 @@ class WhisperTranscriber:
         text_language = "en" if task == "translate" else result.language
         vocabulary = self._model.vocabulary
         built = build_segments(window, result.decoded, starts, vocabulary, text_language)
-        return tuple(replace(segment, language=result.language) for segment in built)
+        return tuple(
+            replace(segment, language=result.language)
+            for segment in without_repetition(tuple(built))
+        )
 
     def _split_by_language(
         self, windows: Sequence[Window], cache: Cache, parameters: InferenceConfig

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import string
+import codecs
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 from asr_diarization.errors import InvalidParameterError
+from asr_diarization.merging import is_spaceless
 from asr_diarization.model_info.compatibility import is_multilingual
 from asr_diarization.whisper.language_codes import find_code
 
-SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Written without spaces between words; there, each character counts as a word."""
-OPENING_PUNCTUATION = "\"'“¿([{-"
-CLOSING_PUNCTUATION = "\"'.。,，!！?？:：”)]}、"
+OPENING_PUNCTUATION = "\"'“¿¡([{-«「『（【《〈"
+CLOSING_PUNCTUATION = "\"'.。,，!！?？:：;；”)]}、…»」』）】》〉・"
+SPACED_CLOSING_PUNCTUATION = "!?:;»—–…"
+"""Belongs to the word before it, with the space between them, as in French."""
+BREAKS = ("—", "--", "…", "...")
+"""A letter or digit after one of these starts a word."""
 
 
 class Tokenizer(Protocol):
@@ -141,40 +145,38 @@ class Vocabulary:
         spelled = b"".join(self._bytes(token) for token in tokens if token < self.end)
         return spelled.decode(errors="replace")
 
-    def split_words(
-        self, tokens: Sequence[int], language: str | None
-    ) -> list[tuple[str, list[int]]]:
+    def split_words(self, tokens: Sequence[int]) -> list[tuple[str, list[int]]]:
         """Text tokens as words, each with its ids; the words joined are the text.
 
-        A word starts at a space (or at every character in scripts without spaces); punctuation
-        belongs to the word it touches.
+        A word starts at a space, after a dash or an ellipsis, and at every character of scripts
+        without spaces. Punctuation belongs to the word it touches; no word is blank.
         """
-        characters = self._split_characters(tokens)
-        if language in SPACELESS_LANGUAGES:
-            return _merge_punctuation(characters)
         words: list[tuple[str, list[int]]] = []
-        for text, ids in characters:
-            if not words or text.startswith(" ") or text.strip() in string.punctuation:
-                words.append((text, ids))
-            else:
+        for text, ids in self._split_characters(tokens):
+            if words and not _starts_word(words[-1][0], text):
                 words[-1] = (words[-1][0] + text, words[-1][1] + ids)
+            else:
+                words.append((text, ids))
         return _merge_punctuation(words)
 
     def _split_characters(self, tokens: Sequence[int]) -> list[tuple[str, list[int]]]:
-        """The smallest groups of tokens that are whole characters."""
+        """The smallest groups of tokens that are whole characters; bytes of none become U+FFFD."""
         groups: list[tuple[str, list[int]]] = []
-        pending = b""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        text = ""
         ids: list[int] = []
         for token in tokens:
-            pending += self._bytes(token)
+            spelled = self._bytes(token)
+            if ids and not _continues(spelled):
+                groups.append((text + decoder.decode(b"", final=True), ids))
+                text, ids = "", []
+            text += decoder.decode(spelled)
             ids.append(token)
-            try:
-                groups.append((pending.decode(), ids))
-            except UnicodeDecodeError:
-                continue
-            pending, ids = b"", []
+            if not decoder.getstate()[0]:  # no character is unfinished
+                groups.append((text, ids))
+                text, ids = "", []
         if ids:
-            groups.append((pending.decode(errors="replace"), ids))
+            groups.append((text + decoder.decode(b"", final=True), ids))
         return groups
 
     def _bytes(self, token: int) -> bytes:
@@ -189,15 +191,33 @@ class Vocabulary:
         return {**{chr(byte): byte for byte in printable}, **shifted}
 
 
+def _continues(spelled: bytes) -> bool:
+    """Whether UTF-8 that starts with these bytes continues a character."""
+    return 0x80 <= spelled[0] < 0xC0 if spelled else True
+
+
+def _starts_word(before: str, text: str) -> bool:
+    """Whether `text` starts a word after `before`, which is not empty."""
+    if not before.strip() or not text:
+        return False
+    if text[0].isspace():
+        return True
+    if unicodedata.category(text[0]).startswith("M"):  # a mark belongs to its letter
+        return False
+    if is_spaceless(text[0]) or is_spaceless(before[-1]):
+        return True
+    return text[0].isalnum() and before.endswith(BREAKS)
+
+
 def _merge_punctuation(words: list[tuple[str, list[int]]]) -> list[tuple[str, list[int]]]:
     """Opening punctuation joins the word after it, closing punctuation the word before it."""
     merged: list[tuple[str, list[int]]] = []
     opening: tuple[str, list[int]] = ("", [])
     for text, ids in words:
         bare = text.strip()
-        if bare and text.startswith(" ") and bare in OPENING_PUNCTUATION:
+        if bare and bare in OPENING_PUNCTUATION and (text[0].isspace() or is_spaceless(bare)):
             opening = (opening[0] + text, opening[1] + ids)
-        elif merged and not opening[0] and bare in CLOSING_PUNCTUATION and not text.startswith(" "):
+        elif merged and not opening[0] and _closes(text):
             merged[-1] = (merged[-1][0] + text, merged[-1][1] + ids)
         else:
             merged.append((opening[0] + text, opening[1] + ids))
@@ -205,3 +225,11 @@ def _merge_punctuation(words: list[tuple[str, list[int]]]) -> list[tuple[str, li
     if opening[0]:
         merged.append(opening)
     return merged
+
+
+def _closes(text: str) -> bool:
+    """Whether `text` is blank, or punctuation that belongs to the word before it."""
+    bare = text.strip()
+    if text[:1].isspace():
+        return all(character in SPACED_CLOSING_PUNCTUATION for character in bare)
+    return all(character in CLOSING_PUNCTUATION for character in bare)

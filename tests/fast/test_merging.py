@@ -329,3 +329,19 @@ def test_values_refuse_nonsense_at_birth(kind, start, end):
     first, last = (("x",), ()) if kind is Word else ((), ("x",))
     with pytest.raises(ValueError, match="0 <= start <= end"):
         kind(*first, start, end, *last)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("Hello.", " How are", "you? "), "Hello. How are you?"),
+        (("", " ", "yes"), "yes"),
+        (("電球が止まっていた", "はい。", "そうです"), "電球が止まっていたはい。そうです"),
+        (("你好，", "世界"), "你好，世界"),
+        (("OKです", "Hello", "はい"), "OKです Hello はい"),
+        (("สวัสดี", "ครับ"), "สวัสดี ครับ"),  # Thai has spaces between sentences
+        (("안녕", "하세요"), "안녕 하세요"),
+    ],
+)
+def test_texts_are_joined_as_their_script_does(texts, expected):
+    assert join_texts(texts) == expected

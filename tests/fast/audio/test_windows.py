@@ -246,23 +246,6 @@ def test_a_cropped_window_has_no_empty_stretch():
     assert WINDOW.crop(2, 6).speech == WINDOW.speech
 
 
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ((1, 2.25), (1.25, 2)),
-        ((1, 8), (5.5, 7.5)),  # the run with the largest overlap
-        ((1.5, 3), (1.5, 2)),  # on a tie the first
-        ((1.75, 3), (2.5, 3)),
-        ((6, 7), (6, 7)),
-        ((2, 2.5), (2, 2.5)),  # runs that touch share nothing
-        ((8, 9), (8, 9)),
-    ],
-)
-def test_times_move_to_the_speech_between_them(times, expected):
-    assert WINDOW.crop_to_speech(*times) == expected
-    assert replace(WINDOW, speech=()).crop_to_speech(*times) == times
-
-
 def test_times_of_the_recording_in_the_window():
     times = [0, 0.5, 1, 2, 3, 4.5, 5, 6, 8, 9]
     assert [WINDOW.to_window(time) for time in times] == [0, 0, 0, 1, 2, 2, 2, 3, 5, 5]
