@@ -38,13 +38,14 @@ def cluster(
 ) -> tuple[NDArray[np.int8], Vectors]:
     """The global speaker of each local one, (chunks, speakers), and the speakers' centroids.
 
-    In long recordings every n-th chunk is clustered, and all local speakers join the nearest
-    centroid, as they do in pyannote. Centroids are (speakers, dimension).
+    In long recordings every n-th chunk is clustered; all join the nearest centroid, as in pyannote.
 
     Args:
+        pipeline: pyannote's.
         embeddings: (chunks, speakers, dimension); NaN where there is none.
         binary: who speaks when.
         seconds: (chunks, speakers): the speech that each vector was computed from.
+        parameters: of the request.
     """
     from pyannote.core import SlidingWindowFeature
 
@@ -64,9 +65,8 @@ def cluster(
     )
     if len(clusters) != len(embeddings):
         clusters = _nearest(embeddings, centroids)
-    if not isinstance(getattr(pipeline.clustering, "cluster", None), GivenNumberClustering):
-        return clusters, centroids
-    split = split_clusters(embeddings, seconds, clusters, max_speakers)
+    is_known = isinstance(getattr(pipeline.clustering, "cluster", None), GivenNumberClustering)
+    split = split_clusters(embeddings, seconds, clusters, max_speakers) if is_known else None
     return split or (clusters, centroids)
 
 
