@@ -206,7 +206,7 @@ class InferenceConfig(BaseModel):
     diarize: bool = True
     """`false` leaves speakers out even where a diarization model is loaded."""
     num_speakers: Speakers = None
-    """Number of speakers, when known; fewer if no more voices can be told apart. Excludes the two
+    """Number of speakers, when known; met if the recording has as many turns. Excludes the two
     bounds below."""
     min_speakers: Speakers = None
     """Fewest speakers to find."""

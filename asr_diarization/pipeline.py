@@ -106,17 +106,19 @@ class Pipeline:
         result = transcribe(waveforms, speech, parameters, on_progress, timer)
         matches = recognise(result.diarization.embeddings, known)
         result = result.renamed({speaker: name for speaker, (name, _) in matches.items()})
-        turns, embeddings = result.diarization.turns, result.diarization.embeddings
+        found = result.diarization
         duration = len(waveforms[0]) / SAMPLE_RATE
         return Transcript(
             language=main_language(result.segments),
             duration=duration,
-            segments=with_confidence(result.segments, turns, separate_channels=len(waveforms) > 1),
-            turns=turns,
+            segments=with_confidence(
+                result.segments, found.turns, separate_channels=len(waveforms) > 1
+            ),
+            turns=found.turns,
             warnings=(
                 *recording.warnings,
                 *ineffective_parameters(
-                    parameters, turns, len(waveforms), has_diarizer=self._diarizer is not None
+                    parameters, found, len(waveforms), has_diarizer=self._diarizer is not None
                 ),
                 *doubtful_text(result.segments, parameters),
             ),
@@ -129,7 +131,7 @@ class Pipeline:
                 **result.stats,
             },
             similarities=dict(matches.values()),
-            embeddings=embeddings if parameters.return_embeddings else {},
+            embeddings=found.embeddings if parameters.return_embeddings else {},
         )
 
     def check(self, file: BinaryIO, parameters: InferenceConfig) -> None:

@@ -106,12 +106,15 @@ class Diarization:
     """The result of a diarizer.
 
     `turns` may overlap and are sorted by start. `exclusive` holds the same speech with one speaker
-    at a time; it equals `turns` if no turns overlap. `embeddings` has one vector per speaker.
+    at a time; it equals `turns` if no turns overlap. `embeddings` has one vector per speaker,
+    except for those who say too little. `turn_taking` is the share of the recording's chunks in
+    which two people are heard, whoever they are, before speakers are told apart; in [0, 1].
     """
 
     turns: tuple[Turn, ...] = ()
     exclusive: tuple[Turn, ...] = ()
     embeddings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    turn_taking: float = 0.0
 
     def renamed(self, names: Mapping[str, str]) -> Diarization:
         """The same diarization; speakers in `names` get new names."""
@@ -120,7 +123,12 @@ class Diarization:
             return tuple(replace(t, speaker=names.get(t.speaker, t.speaker)) for t in turns)
 
         embeddings = {names.get(name, name): vector for name, vector in self.embeddings.items()}
-        return Diarization(rename(self.turns), rename(self.exclusive), embeddings)
+        return replace(
+            self,
+            turns=rename(self.turns),
+            exclusive=rename(self.exclusive),
+            embeddings=embeddings,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Clustering of local speakers: pyannote's, except where a number of speakers is given.
+"""Clustering of local speakers: pyannote's, with two differences.
 
 pyannote meets a given number at any price: a cluster counts as a speaker only from a size that
-short recordings do not have, and clusters of one voice are split to make up for it. A caller who
-knows how many people talk does not want that. Here a given number keeps the largest clusters of the
-cut that is made without a number, however small they are, and the other clusters join the nearest
-one. Only when there are too few clusters is the cut made finer, down to a limit (docs/quality.md
-has the gain).
+short recordings do not have, and clusters of one voice are split to make up for it. Here a given
+number keeps the largest clusters of the cut that is made without a number, however small they are,
+and the other clusters join the nearest one. When there are too few clusters, the cut is made finer:
+the caller knows how many people talk. With or without a number, a cluster in which the segmentation
+hears two people is split (`cannot_link`). docs/quality.md has the gains.
 """
 
 from __future__ import annotations
@@ -18,33 +18,46 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from asr_diarization.config import InferenceConfig
+from asr_diarization.diarization.cannot_link import split_clusters
 from asr_diarization.diarization.similarity import cosine_similarity, unit_vectors
 
 MAX_CLUSTERED_CHUNKS = 3600
 """Clustering compares all pairs. At one chunk a second this is an hour; of longer recordings, only
 every n-th chunk is clustered."""
-MIN_THRESHOLD_SHARE = 0.8
-"""A given number makes the cut finer down to this share of the pipeline's threshold."""
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.intp]
 
 
 def cluster(
-    pipeline: Any, embeddings: Vectors, binary: Any, parameters: InferenceConfig
+    pipeline: Any,
+    embeddings: Vectors,
+    binary: Any,
+    seconds: NDArray[np.float64],
+    parameters: InferenceConfig,
 ) -> tuple[NDArray[np.int8], Vectors]:
     """The global speaker of each local one, (chunks, speakers), and the speakers' centroids.
 
-    In long recordings every n-th chunk is clustered, and all local speakers join the nearest
-    centroid, as they do in pyannote.
+    In long recordings every n-th chunk is clustered; all join the nearest centroid, as in pyannote.
+
+    Args:
+        pipeline: pyannote's.
+        embeddings: (chunks, speakers, dimension); NaN where there is none.
+        binary: who speaks when.
+        seconds: (chunks, speakers): the speech that each vector was computed from.
+        parameters: of the request.
     """
     from pyannote.core import SlidingWindowFeature
 
     min_speakers, max_speakers = parameters.speaker_bounds
     thinned = slice(None, None, math.ceil(len(embeddings) / MAX_CLUSTERED_CHUNKS))
+    segmentations = SlidingWindowFeature(binary.data[thinned], binary.sliding_window)
+    enough, _, _ = pipeline.clustering.filter_embeddings(embeddings[thinned], segmentations)
+    if len(enough) < min_speakers:
+        return cluster_all(embeddings, min_speakers)
     clusters, _, centroids = pipeline.clustering(
         embeddings=embeddings[thinned].copy(),
-        segmentations=SlidingWindowFeature(binary.data[thinned], binary.sliding_window),
+        segmentations=segmentations,
         num_clusters=parameters.num_speakers,
         min_clusters=min_speakers,
         max_clusters=max_speakers,
@@ -52,7 +65,28 @@ def cluster(
     )
     if len(clusters) != len(embeddings):
         clusters = _nearest(embeddings, centroids)
-    return clusters, centroids
+    is_known = isinstance(getattr(pipeline.clustering, "cluster", None), GivenNumberClustering)
+    split = split_clusters(embeddings, seconds, clusters, max_speakers) if is_known else None
+    return split or (clusters, centroids)
+
+
+def cluster_all(embeddings: Vectors, wanted: int) -> tuple[NDArray[np.int8], Vectors]:
+    """As `cluster`, where so little is said that pyannote would cluster nothing.
+
+    Args:
+        embeddings: (chunks, speakers, dimension); NaN where there is none.
+        wanted: how many clusters to make, if there are as many vectors.
+    """
+    active = np.isfinite(embeddings).all(axis=2)
+    clusters = np.zeros(active.shape, dtype=np.int8)
+    if not active.any():
+        return clusters, np.full((1, embeddings.shape[2]), np.nan, dtype=np.float32)
+    vectors = embeddings[active]
+    if wanted > 1 and len(vectors) > 1:
+        clusters[active] = largest_clusters(vectors, wanted, math.inf)
+    labels = clusters[active]
+    centroids = [vectors[labels == label].mean(axis=0) for label in range(labels.max() + 1)]
+    return clusters, np.stack(centroids)
 
 
 def _nearest(embeddings: Vectors, centroids: Vectors) -> NDArray[np.int8]:
@@ -101,15 +135,16 @@ def largest_clusters(embeddings: Vectors, wanted: int, threshold: float) -> Labe
 
     Args:
         embeddings: (vectors, dimension), at least two.
-        wanted: how many clusters to look for.
-        threshold: distance between centroids of unit vectors from which clusters stay apart.
+        wanted: how many clusters to look for; more than there are vectors cannot be found.
+        threshold: distance between centroids of unit vectors from which clusters stay apart;
+            smaller where that gives too few.
     """
     unit = unit_vectors(embeddings)
     tree = linkage(unit, method="centroid", metric="euclidean")
     cuts = (fcluster(tree, height, criterion="distance") for height in _heights(tree, threshold))
     clusters = next((cut for cut in cuts if cut.max() >= wanted), None)
-    if clusters is None:
-        clusters = fcluster(tree, threshold, criterion="distance")
+    if clusters is None:  # there are not as many vectors, or equal ones
+        clusters = np.arange(len(embeddings))
     numbers, sizes = np.unique(clusters, return_counts=True)
     numbers = numbers[np.argsort(-sizes, kind="stable")]
     centroids = np.stack([unit[clusters == number].mean(axis=0) for number in numbers])
@@ -121,7 +156,6 @@ def largest_clusters(embeddings: Vectors, wanted: int, threshold: float) -> Labe
 
 
 def _heights(tree: NDArray[np.float64], threshold: float) -> list[float]:
-    """Heights to cut the tree at: the threshold, then just below each merge, down to the limit."""
+    """Heights to cut the tree at: the threshold, then just below each merge."""
     merges = np.unique(tree[:, 2])[::-1]
-    finer = merges[(merges <= threshold) & (merges > MIN_THRESHOLD_SHARE * threshold)]
-    return [threshold, *np.nextafter(finer, 0.0).tolist()]
+    return [threshold, *np.nextafter(merges[merges <= threshold], 0.0).tolist()]

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from asr_diarization.audio.decode import SAMPLE_RATE, Waveform
 from asr_diarization.config import InferenceConfig
 from asr_diarization.devices import fit_batch
+from asr_diarization.diarization.cannot_link import share_with_two
 from asr_diarization.diarization.clustering import cluster, keep_given_number
 from asr_diarization.diarization.embeddings import (
     LocalSpeakers,
@@ -34,7 +35,8 @@ from asr_diarization.diarization.embeddings import (
     uncertain,
 )
 from asr_diarization.diarization.pyannote_pipeline import load_pyannote, optimize
-from asr_diarization.diarization.reassignment import reassign_turns
+from asr_diarization.diarization.reassignment import meet_number, reassign_turns
+from asr_diarization.diarization.turns import tidy
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.protocols import OnProgress, Progress, ignore_progress
 from asr_diarization.transcript import Diarization, Turn
@@ -75,11 +77,14 @@ class PyannoteDiarizer:
         parameters: InferenceConfig,
         on_progress: OnProgress = ignore_progress,
     ) -> Diarization:
-        """Who speaks when, with turns reassigned; empty when nobody speaks."""
+        """Who speaks when, with turns reassigned and tidy; empty when nobody speaks."""
         with self._separate_stream():
             diarization = self.run_pyannote(waveform, parameters, on_progress)
             report_done = partial(on_progress, Progress("diarize", 1.0, 1.0))
             diarization = reassign_turns(diarization, waveform, self._embed, report_done)
+            diarization = tidy(diarization, len(waveform) / SAMPLE_RATE)
+            min_speakers, _ = parameters.speaker_bounds
+            diarization = meet_number(diarization, waveform, self._embed, min_speakers)
         report_done()
         return diarization
 
@@ -122,7 +127,8 @@ class PyannoteDiarizer:
         count = pipeline.speaker_count(binary, frames, warm_up=(0.0, 0.0))
         if np.nanmax(count.data) == 0:
             return Diarization()
-        clusters, centroids = self._embed_and_cluster(waveform, binary, parameters, on_progress)
+        speakers = LocalSpeakers(pipeline, waveform, binary)
+        clusters, centroids = self._embed_and_cluster(speakers, binary, parameters, on_progress)
         _, max_speakers = parameters.speaker_bounds
         clusters[binary.data.sum(axis=1) == 0] = -2  # pyannote's mark for "nobody"
         count.data = np.minimum(count.data, max_speakers).astype(np.int8)
@@ -131,7 +137,10 @@ class PyannoteDiarizer:
         count.data = np.minimum(count.data, 1).astype(np.int8)
         exclusive = _annotation(pipeline, segmentations, clusters, count)
         return Diarization(
-            _turns(regular, names), _turns(exclusive, names), _vectors(centroids, names)
+            _turns(regular, names),
+            _turns(exclusive, names),
+            _vectors(centroids, names),
+            share_with_two(speakers.vectors, speakers.seconds),
         )
 
     def _segment(self, file: Mapping[str, Any], on_progress: OnProgress, batch: int) -> Any:
@@ -141,15 +150,14 @@ class PyannoteDiarizer:
 
     def _embed_and_cluster(
         self,
-        waveform: Waveform,
+        speakers: LocalSpeakers,
         binary: Any,
         parameters: InferenceConfig,
         on_progress: OnProgress,
     ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """The global speaker of each local one, (chunks, speakers), and the speakers' centroids."""
         pipeline = self._pipeline
-        speakers = LocalSpeakers(pipeline, waveform, binary)
-        missing = speakers.active
+        missing, seconds = speakers.active, speakers.seconds
         chunks = int(missing.any(axis=1).sum())
         embedded = 0
 
@@ -167,12 +175,12 @@ class PyannoteDiarizer:
             interpolated = matches.max(axis=2) >= 0
             speakers.embed(missing & ~interpolated, on_chunks)
             interpolate(speakers.vectors, matches)
-            clusters, centroids = cluster(pipeline, speakers.vectors, binary, parameters)
+            clusters, centroids = cluster(pipeline, speakers.vectors, binary, seconds, parameters)
             missing = interpolated & uncertain(speakers.vectors, centroids)
             if not missing.any():
                 return clusters, centroids
         speakers.embed(missing, on_chunks)
-        return cluster(pipeline, speakers.vectors, binary, parameters)
+        return cluster(pipeline, speakers.vectors, binary, seconds, parameters)
 
 
 def _segmentation_hook(on_progress: OnProgress) -> Callable[..., None]:

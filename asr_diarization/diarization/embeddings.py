@@ -70,6 +70,13 @@ class LocalSpeakers:
         active: NDArray[np.bool_] = self.speech.max(axis=1) > 0
         return active
 
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """How much speech each is embedded from: (chunks, speakers)."""
+        frame = self._window.duration / self.speech.shape[1]
+        seconds: NDArray[np.float64] = self.speech.sum(axis=1, dtype=np.float64) * frame
+        return seconds
+
     def embed(self, wanted: NDArray[np.bool_], on_chunks: Callable[[int], None]) -> None:
         """Compute the vectors of the speakers `wanted`, (chunks, speakers), all of them active.
 

@@ -57,10 +57,9 @@ def correct(
     prompted: Decoded,
     terms: Sequence[str],
     vocabulary: Vocabulary,
-    language: str | None,
 ) -> Decoded:
     """`plain` with the terms that `prompted` has in the place of something like them."""
-    corrections = _corrections(plain, prompted, terms, vocabulary, language)
+    corrections = _corrections(plain, prompted, terms, vocabulary)
     end = len(plain.tokens) + 1
     for one in sorted(corrections, key=lambda c: (c.last, c.first), reverse=True):
         if one.last <= end:  # corrections that overlap one behind them are left out
@@ -83,9 +82,8 @@ def _corrections(
     prompted: Decoded,
     terms: Sequence[str],
     vocabulary: Vocabulary,
-    language: str | None,
 ) -> Iterator[_Correction]:
-    before, after = (_words(one, vocabulary, language) for one in (plain, prompted))
+    before, after = (_words(one, vocabulary) for one in (plain, prompted))
     mentions = [(term, *found) for term in terms for found in _mentions(after, _letters(term))]
     if not mentions:
         return
@@ -117,7 +115,7 @@ def _counterparts(
     return found
 
 
-def _words(decoded: Decoded, vocabulary: Vocabulary, language: str | None) -> list[_Word]:
+def _words(decoded: Decoded, vocabulary: Vocabulary) -> list[_Word]:
     """The words of a text; timestamps stand between them."""
     words = []
     at = 0
@@ -125,7 +123,7 @@ def _words(decoded: Decoded, vocabulary: Vocabulary, language: str | None) -> li
         tokens = list(run)
         first = at
         at += len(tokens)
-        for text, ids in vocabulary.split_words(tokens, language) if is_text else ():
+        for text, ids in vocabulary.split_words(tokens) if is_text else ():
             words.append(_Word(text, first, first + len(ids)))
             first += len(ids)
     return words

@@ -256,8 +256,8 @@ class WhisperTranscriber:
             with_terms = [vocabulary.prefix(code, task, prompt) for code in languages]
             prompted = self._decoder.decode(cache, with_terms)
             decoded = [
-                correct(one, other, job.parameters.keyterms, vocabulary, code)
-                for one, other, code in zip(decoded, prompted, languages, strict=True)
+                correct(one, other, job.parameters.keyterms, vocabulary)
+                for one, other in zip(decoded, prompted, strict=True)
             ]
         return [
             _Result(NO_TOKENS if is_silent else without_loop(one), code)

@@ -147,8 +147,14 @@ def test_a_wish_with_effect_reaches_the_diarizer_without_a_warning():
     ("wishes", "warning"),
     [
         (InferenceConfig(num_speakers=2), None),
-        (InferenceConfig(num_speakers=3), "num_speakers is 3, but only 2 can be told apart"),
-        (InferenceConfig(min_speakers=4), "min_speakers is 4, but only 2 can be told apart"),
+        (
+            InferenceConfig(num_speakers=3),
+            "num_speakers is 3, but the recording has turns of 2 only",
+        ),
+        (
+            InferenceConfig(min_speakers=4),
+            "min_speakers is 4, but the recording has turns of 2 only",
+        ),
         (InferenceConfig(max_speakers=4), None),
     ],
 )
@@ -159,6 +165,38 @@ def test_fewer_speakers_than_wanted_are_named(wishes, warning):
     assert run(wav(4.0), InferenceConfig()).warnings == ()
     silent = pipeline(diarizer=ScriptedDiarizer(), speech=ScriptedSpeech([]))
     assert silent(wav(4.0), wishes).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "turn_taking", "number", "is_named"),
+    [
+        ({}, 0.1, 1, True),
+        ({}, 0.09, 1, False),
+        ({}, 0.9, 2, False),
+        ({"min_speakers": 1, "max_speakers": 3}, 0.1, 1, True),
+        ({"num_speakers": 1}, 0.9, 1, False),
+        ({"max_speakers": 1}, 0.9, 1, False),
+    ],
+)
+def test_one_voice_in_what_sounds_like_a_conversation_is_named(
+    wishes, turn_taking, number, is_named
+):
+    turns = [Turn(0, 2, "A"), Turn(2, 4, "AB"[number - 1])]
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(turns, turn_taking=turn_taking))
+    warnings = run(wav(4.0), InferenceConfig(**wishes)).warnings
+    assert [("num_speakers" in w, "conversation" in w) for w in warnings] == [
+        (True, True)
+    ] * is_named
+
+
+def test_who_says_too_little_for_an_embedding_is_named_if_one_was_asked_for():
+    turns = [Turn(0, 2, "A"), Turn(2, 4, "B")]
+    run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(turns, None, {"A": (1.0, 0.0)}))
+    assert run(wav(4.0), InferenceConfig()).warnings == ()
+    (warning,) = run(wav(4.0), InferenceConfig(return_embeddings=True)).warnings
+    assert warning == (
+        "return_embeddings has no effect: SPEAKER_01 said too little for an embedding"
+    )
 
 
 def two_channels(seconds=20):

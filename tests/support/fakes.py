@@ -75,8 +75,10 @@ class ScriptedDiarizer:
         turns: Sequence[Turn] = (),
         exclusive: Sequence[Turn] | None = None,
         embeddings: Mapping[str, tuple[float, ...]] | None = None,
+        turn_taking: float = 0.0,
     ) -> None:
         self.turns, self.embeddings = tuple(turns), embeddings or {}
+        self.turn_taking = turn_taking
         self.exclusive = self.turns if exclusive is None else tuple(exclusive)
         self.calls: list = []
         self.error: BaseException | None = None
@@ -86,7 +88,7 @@ class ScriptedDiarizer:
         if self.error:
             raise self.error
         on_progress(Progress("diarize", 1, 1))
-        return Diarization(self.turns, self.exclusive, self.embeddings)
+        return Diarization(self.turns, self.exclusive, self.embeddings, self.turn_taking)
 
     def embed(self, waveform):
         angle = float(np.mean(waveform)) * np.pi

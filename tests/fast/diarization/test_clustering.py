@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from asr_diarization.diarization.clustering import (
-    MIN_THRESHOLD_SHARE,
     GivenNumberClustering,
     _nearest,
+    cluster_all,
     keep_given_number,
     largest_clusters,
 )
@@ -63,16 +63,41 @@ def test_the_largest_voices_are_kept():
     assert labels[20] == labels[-1]
 
 
-def test_one_voice_is_not_cut_in_two():
-    assert sizes(largest_clusters(voices((0, 40)), 2, THRESHOLD)) == [40]
-
-
-@pytest.mark.parametrize(("distance", "found"), [(0.82 * THRESHOLD, 2), (0.78 * THRESHOLD, 1)])
-def test_similar_voices_are_told_apart_within_reason(distance, found):
-    heard = voices((0, 10), (degrees_apart(distance), 10), spread=0.001)
-    assert MIN_THRESHOLD_SHARE == 0.8
-    assert len(sizes(largest_clusters(heard, 2, THRESHOLD))) == found
+@pytest.mark.parametrize("distance", [0.82 * THRESHOLD, 0.3 * THRESHOLD, 0.1 * THRESHOLD])
+def test_similar_voices_are_told_apart_when_the_number_says_so(distance):
+    heard = voices((0, 10), (degrees_apart(distance), 12), spread=0.001)
+    labels = largest_clusters(heard, 2, THRESHOLD)
+    assert [len(set(part.tolist())) for part in (labels[:10], labels[10:], labels)] == [1, 1, 2]
     assert len(sizes(largest_clusters(heard, 1, THRESHOLD))) == 1
+
+
+@pytest.mark.parametrize("wanted", [2, 3, 7])
+def test_a_given_number_is_met_even_with_one_voice(wanted):
+    assert len(sizes(largest_clusters(voices((0, 40)), wanted, THRESHOLD))) == wanted
+
+
+def test_there_are_no_more_voices_than_vectors_and_equal_ones_may_be_two():
+    assert sizes(largest_clusters(voices((0, 2)), 3, THRESHOLD)) == [1, 1]
+    assert sizes(largest_clusters(voices((0, 3), spread=0.0), 2, THRESHOLD)) == [2, 1]
+
+
+def test_short_local_speakers_are_clustered_where_there_are_no_longer_ones():
+    heard = np.full((2, 3, 2), np.nan, dtype=np.float32)
+    heard[:, :2] = voices((0, 1), (80, 1), (0, 1), (80, 1)).reshape(2, 2, 2)
+    clusters, centroids = cluster_all(heard, 2)
+    assert (clusters[0, 0], clusters[0, 1]) == (clusters[1, 0], clusters[1, 1])
+    assert clusters[0, 0] != clusters[0, 1]
+    assert centroids.shape == (2, 2)
+    clusters, centroids = cluster_all(heard, 1)
+    assert not clusters.any()
+    assert centroids[0].tolist() == pytest.approx(np.nanmean(heard, axis=(0, 1)).tolist())
+
+
+def test_no_vector_at_all_is_one_speaker_without_a_centroid():
+    clusters, centroids = cluster_all(np.full((2, 3, 4), np.nan, dtype=np.float32), 2)
+    assert not clusters.any()
+    assert centroids.shape == (1, 4)
+    assert np.isnan(centroids).all()
 
 
 @pytest.mark.parametrize(

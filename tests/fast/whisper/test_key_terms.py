@@ -35,8 +35,8 @@ def decoded(text, log_probability=-0.2):
     return Decoded(tokens, (log_probability,) * (len(tokens) + 1))
 
 
-def corrected(plain, prompted, terms=TERMS, language="en"):
-    found = correct(decoded(plain), decoded(prompted, -0.5), terms, VOCABULARY, language)
+def corrected(plain, prompted, terms=TERMS):
+    found = correct(decoded(plain), decoded(prompted, -0.5), terms, VOCABULARY)
     assert len(found.log_probabilities) == len(found.tokens) + 1
     return bytes(min(token, ord("|")) if token > END else token for token in found.tokens).decode()
 
@@ -87,12 +87,12 @@ def test_what_only_the_prompt_says_is_not_written(plain, prompted):
 
 def test_words_in_scripts_without_spaces():
     terms = ("田中優子",)
-    assert corrected("私は田中裕子です", "私は田中優子です", terms, "ja") == "私は田中優子です"
-    assert corrected("はい", "田中優子", terms, "ja") == "はい"
+    assert corrected("私は田中裕子です", "私は田中優子です", terms) == "私は田中優子です"
+    assert corrected("はい", "田中優子", terms) == "はい"
 
 
 def test_a_term_has_the_probability_of_its_own_tokens():
-    found = correct(decoded(" Hi Dianne"), decoded(" Hi Diane", -0.5), TERMS, VOCABULARY, "en")
+    found = correct(decoded(" Hi Dianne"), decoded(" Hi Diane", -0.5), TERMS, VOCABULARY)
     assert found.log_probabilities == (*[-0.2] * 3, *[-0.5] * 6, -0.2)
 
 
