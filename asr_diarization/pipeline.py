@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -37,6 +36,7 @@ from asr_diarization.protocols import (
     ignore_progress,
 )
 from asr_diarization.request_warnings import ineffective_parameters
+from asr_diarization.stages import StageTimer, stopping_point
 from asr_diarization.transcript import Diarization, Segment, Transcript, Turn
 
 
@@ -114,12 +114,12 @@ class Pipeline:
         self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcript:
         self._check(parameters)
-        known = self._known_embeddings(parameters)
-        timer = _StageTimer()
-        waveforms = self._decode(audio, parameters)
+        known = self._known_embeddings(parameters, on_progress)
+        timer = StageTimer()
+        waveforms = self._decode(audio, parameters, stopping_point("decode", on_progress))
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
         timer.end("decode")
-        windows = [self._windows(waveform, parameters) for waveform in waveforms]
+        windows = [self._windows(waveform, parameters, on_progress) for waveform in waveforms]
         timer.end("find_speech")
         if len(waveforms) == 1:
             result = self._transcribe_mono(waveforms[0], windows[0], parameters, on_progress, timer)
@@ -167,13 +167,15 @@ class Pipeline:
                 "leave it out, or set ASSISTANT_MODEL"
             )
 
-    def _known_embeddings(self, parameters: InferenceConfig) -> dict[str, tuple[float, ...]]:
+    def _known_embeddings(
+        self, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> dict[str, tuple[float, ...]]:
         """The embedding of each known speaker."""
         if self._diarizer is None or not parameters.diarize:
             return {}
         embeddings = {}
         for known in parameters.known_speakers:
-            speech = extract_speech(self._windows(decode_sample(known), parameters))
+            speech = extract_speech(self._windows(decode_sample(known), parameters, on_progress))
             if speech is None:
                 raise InvalidParameterError(
                     f"known_speakers: the audio of {known.name!r} has less than a second of speech"
@@ -181,22 +183,27 @@ class Pipeline:
             embeddings[known.name] = self._diarizer.embed(speech)
         return embeddings
 
-    def _decode(self, audio: Encoded, parameters: InferenceConfig) -> tuple[Waveform, ...]:
+    def _decode(
+        self, audio: Encoded, parameters: InferenceConfig, on_block: Callable[[], None]
+    ) -> tuple[Waveform, ...]:
         """One waveform, or one per channel if each channel is one speaker's."""
         max_seconds, mode = self._settings.max_audio_seconds, parameters.channels
         must_separate = parameters.diarize and mode == "separate"
         min_speakers, max_speakers = parameters.speaker_bounds
         may_separate = parameters.diarize and mode == "auto" and min_speakers <= 2 <= max_speakers
         if not must_separate and count_channels(audio) != 2:
-            return (decode_audio(audio, max_seconds=max_seconds),)
-        decoded = decode_channels(audio, max_seconds=max_seconds)
+            return (decode_audio(audio, max_seconds=max_seconds, on_block=on_block),)
+        decoded = decode_channels(audio, max_seconds=max_seconds, on_block=on_block)
         is_separate = must_separate or (may_separate and channels.is_call(decoded))
         if len(decoded) > 1 and is_separate:
             return channels.remove_crosstalk(decoded)
         return (channels.mix(decoded),)
 
-    def _windows(self, waveform: Waveform, parameters: InferenceConfig) -> tuple[Window, ...]:
-        probabilities = self._speech.probabilities(waveform)
+    def _windows(
+        self, waveform: Waveform, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> tuple[Window, ...]:
+        may_stop = stopping_point("find_speech", on_progress)
+        probabilities = self._speech.probabilities(waveform, may_stop)
         return speech_windows(waveform, probabilities, parameters.chunk_length_s, self._rules)
 
     def _transcribe_mono(
@@ -205,7 +212,7 @@ class Pipeline:
         windows: Sequence[Window],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        timer: _StageTimer,
+        timer: StageTimer,
     ) -> _Result:
         """Diarize and transcribe, one after the other or concurrently, and merge."""
 
@@ -233,7 +240,7 @@ class Pipeline:
         windows: Sequence[Sequence[Window]],
         parameters: InferenceConfig,
         on_progress: OnProgress,
-        timer: _StageTimer,
+        timer: StageTimer,
     ) -> _Result:
         """One speaker per channel; nothing is diarized. `windows` are those of each channel."""
         labelled = [
@@ -272,20 +279,6 @@ class Pipeline:
                 if (speech := extract_speech(channel)) is not None:
                     embeddings[channels.speaker_of(number)] = self._diarizer.embed(speech)
         return embeddings
-
-
-class _StageTimer:
-    """Wall seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, stage: str) -> None:
-        """Note the time since the stage before ended."""
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now
 
 
 def _main_language(segments: Sequence[Segment]) -> str | None:

@@ -13,7 +13,7 @@ before.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import av
@@ -63,24 +63,33 @@ _CHUNK_SAMPLES = 32_768
 decoding, because Python is called for each."""
 
 
-def decode_audio(data: Encoded, *, max_seconds: float) -> Waveform:
+def _ignore_block() -> None:
+    """An `on_block` that does nothing."""
+
+
+def decode_audio(
+    data: Encoded, *, max_seconds: float, on_block: Callable[[], None] = _ignore_block
+) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
     Several channels become their mean; 5.1 and 7.1 sound is mixed by FFmpeg's coefficients, scaled
     so that it cannot clip. NaN and infinite samples become 0. A truncated or damaged file gives the
     part that can be decoded.
 
-    Peak memory is 4 bytes per sample returned (230 MB per hour).
+    Peak memory is 4 bytes per sample returned (230 MB per hour). `on_block` is called every few
+    seconds of audio; an exception it raises stops the work.
 
     Raises:
         InvalidAudioError: `data` is empty, is no audio, or has not one sample.
         AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveform.
     """
-    return _decode(data, max_seconds=max_seconds, mono=True)[0]
+    return _decode(data, max_seconds=max_seconds, mono=True, on_block=on_block)[0]
 
 
-def decode_channels(data: Encoded, *, max_seconds: float) -> tuple[Waveform, ...]:
+def decode_channels(
+    data: Encoded, *, max_seconds: float, on_block: Callable[[], None] = _ignore_block
+) -> tuple[Waveform, ...]:
     """Decode like `decode_audio`, but keep the channels apart: all of one length.
 
     Peak memory is 230 MB per hour and channel; more than two may last `2 * max_seconds` together.
@@ -90,7 +99,7 @@ def decode_channels(data: Encoded, *, max_seconds: float) -> tuple[Waveform, ...
         AudioTooLongError: it lasts more than that; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveforms.
     """
-    return _decode(data, max_seconds=max_seconds, mono=False)
+    return _decode(data, max_seconds=max_seconds, mono=False, on_block=on_block)
 
 
 def check_audio(file: BinaryIO) -> None:
@@ -122,12 +131,15 @@ def _file(data: Encoded) -> BinaryIO:
     return data
 
 
-def _decode(data: Encoded, *, max_seconds: float, mono: bool) -> tuple[Waveform, ...]:
+def _decode(
+    data: Encoded, *, max_seconds: float, mono: bool, on_block: Callable[[], None]
+) -> tuple[Waveform, ...]:
     """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
     with open_audio(_file(data)) as (container, stream):
         # realloc moves pages instead of copying them, so that growing never doubles the memory.
         rows: list[bytearray] = []
         for chunk in _Converter(mono=mono).convert(_frames(container, stream)):
+            on_block()
             rows = rows or [bytearray() for _ in chunk.T]
             for number, samples in enumerate(chunk.T):
                 rows[number] += np.ascontiguousarray(samples).data.cast("B")

@@ -9,6 +9,7 @@ same probabilities in a fifteenth of the time (docs/performance.md).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,14 +59,20 @@ class SileroDetector:
         )
 
     @torch.inference_mode()
-    def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
-        """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1]."""
+    def probabilities(
+        self, waveform: Waveform, on_block: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
+        """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1].
+
+        `on_block` is called every two minutes of audio; an exception it raises stops the work.
+        """
         steps = -(-len(waveform) // STEP_SAMPLES)
         weight = self._weights["decoder.decoder.2.weight"].view(-1)
         bias = self._weights["decoder.decoder.2.bias"]
         state: tuple[torch.Tensor, torch.Tensor] | None = None
         probabilities = np.zeros(steps, dtype=np.float32)
         for first in range(0, steps, BATCH_STEPS):
+            on_block()
             last = min(first + BATCH_STEPS, steps)
             hidden, state = self._lstm(self._features(_frames(waveform, first, last)), state)
             probabilities[first:last] = torch.sigmoid(F.relu(hidden) @ weight + bias).numpy()
