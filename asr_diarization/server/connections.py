@@ -137,18 +137,15 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no HTTP; a request whose body breaks here has no reader any more.
+        """Answer bytes that are no HTTP, if no answer has begun, and close.
 
-        uvicorn would let the request's own answer fail, which would be taken for our fault.
+        uvicorn answers by `conn`. The answer of a request whose body breaks here would then fail,
+        and be taken for our fault.
         """
-        is_answered = self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
-        if self._has_request:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if is_answered:
-            self.transport.close()
-        else:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._refuse(400, msg.rstrip("."), "InvalidRequestError")
+        else:
+            self.transport.close()
 
     def abort(self) -> None:
         """Close the connection without another word."""

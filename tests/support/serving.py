@@ -13,14 +13,19 @@ from pathlib import Path
 from tests.support.paths import REPO
 
 SCRIPTED = """
-import sys
+import os, sys
 from asr_diarization.cli.main import main
 from asr_diarization.server import app
 from tests.support.asgi import scripted
-app.load_pipeline = lambda settings: scripted()
+ready = scripted()
+ready._speech.blocks = int(os.environ.get("BLOCKS", "1"))
+app.load_pipeline = lambda settings: ready
 sys.exit(main(["serve"]))
 """
-"""The same program with engines that are scripted, which starts in two seconds."""
+"""The same program with engines that are scripted, which starts in two seconds.
+
+`BLOCKS`, the number of blocks in which speech is looked for, says how long that takes.
+"""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import pytest_socket
@@ -166,15 +167,17 @@ def test_an_answer_that_nobody_takes_ends(tmp_path, opened):
         process.wait(5)  # it does not wait for this one
 
 
-@pytest.mark.parametrize("after", [0, 0.5], ids=["at once", "later"])
+@pytest.mark.parametrize("after", [None, 0, 0.5], ids=["in one", "at once", "later"])
 @pytest.mark.parametrize("body", [b"--y\r\nno form", b"--x\r\nbad\r\n"], ids=["alien", "bad"])
 def test_chunks_that_break_after_a_bad_form_are_no_error_of_ours(tmp_path, opened, after, body):
     head = UPLOAD + b"Content-Type: multipart/form-data; boundary=x\r\n"
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
     with serving_scripted(tmp_path) as (url, _, log):
-        connection = opened(url, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)
-        time.sleep(after)
-        connection.sendall(b"this is no size\r\n")
+        sent, broken = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk, b"no size\r\n"
+        connection = opened(url, sent + broken if after is None else sent)
+        if after is not None:
+            time.sleep(after)
+            connection.sendall(broken)
         assert received(connection).split(b" ")[1] in (b"400", b"422")
         metrics = httpx.get(f"{url}/metrics").text
         assert 'status="500"' not in metrics
@@ -218,6 +221,36 @@ def test_ctrl_c_ends_well(tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert all(line["level"] == "info" for line in lines_of(log))
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["answer", "events"])
+def test_what_is_not_done_at_the_end_of_a_shutdown_is_told_in_our_words(tmp_path, watched):
+    variables = {"BLOCKS": "1000000000", "SHUTDOWN_SECONDS": "0.5"}
+    headers = {"Accept": "text/event-stream"} if watched else {}
+    with (
+        serving_scripted(tmp_path, **variables) as (url, process, log),
+        ThreadPoolExecutor() as pool,
+    ):
+        asked = pool.submit(
+            httpx.post, f"{url}/predict", content=AUDIO, headers=headers, timeout=60
+        )
+        while httpx.get(f"{url}/ready").json()["running"] == 0:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert "ShuttingDownError" in asked.result().text
+        assert asked.result().status_code == (200 if watched else 503)
+        process.wait(10)
+        assert time.monotonic() - began < 5
+        assert "Traceback" not in log.read_text()
+
+
+def test_who_hangs_up_while_speech_is_looked_for_frees_the_worker_within_a_second(tmp_path):
+    with serving_scripted(tmp_path, BLOCKS="1000000000") as (url, _, _):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/predict", content=AUDIO, timeout=1)
+        time.sleep(1)
+        assert httpx.get(f"{url}/ready").json()["running"] == 0
 
 
 def test_every_name_of_localhost_is_listened_on(tmp_path):
