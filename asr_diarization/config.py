@@ -40,6 +40,15 @@ AUTOMATIC_NAME = re.compile(r"(SPEAKER|CHANNEL)_\d+")
 """Names of speakers who are not recognised."""
 
 
+_MARGINS = "\ufeff\udcef\udcbb\udcbf \t\r\n"
+"""Blanks, and a byte order mark: where the environment is not UTF-8, it is three surrogates."""
+
+
+def _without_margins(value: object) -> object:
+    """A token without what its file had around it; None if nothing is left."""
+    return value.strip(_MARGINS) or None if isinstance(value, str) else value
+
+
 class ModelSettings(BaseSettings):
     """What the operator decides, once per process. An empty variable counts as unset."""
 
@@ -53,7 +62,7 @@ class ModelSettings(BaseSettings):
     """Whisper checkpoint that drafts for the main one; without it, `assisted=true` is refused."""
     diarization_model: str | None = None
     """pyannote pipeline: a hub id, or a directory. Without one, only channels are told apart."""
-    hf_token: SecretStr | None = None
+    hf_token: Annotated[SecretStr | None, BeforeValidator(_without_margins)] = None
     """Opens gated models; passed to the libraries in memory, never written anywhere."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """Where the models run; `auto` takes CUDA, then MPS, then the CPU."""
@@ -93,7 +102,8 @@ def _describe(fault: ErrorDetails) -> str:
         return f"{name} must be {DEVICES}, not {value}"
     if fault["type"] == "literal_error":
         return f"{name} must be {fault['ctx']['expected']}, not {value}"
-    return f"{name} {fault['msg'].replace('Input should be', 'must be')}, not {value}"
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{name} {message}, not {value}"
 
 
 def _reject_bool(value: object) -> object:

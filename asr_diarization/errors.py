@@ -9,9 +9,10 @@
     ├── BusyError                            try again later
     │   └── ShuttingDownError                this server stops; another one will answer
     ├── UploadTimeoutError                   the body of a request did not arrive in time
-    ├── NoRoomError                          the disk for uploads is full
+    ├── NoRoomError                          uploads cannot be stored: a full disk, a missing folder
     ├── CancelledError                       nobody waits for the result any more
     ├── OutOfMemoryError(MemoryError)        this machine is too small for the request
+    ├── ListenError(RuntimeError)            raised at start only: the server's address is taken
     ├── ModelLoadError(RuntimeError)         raised at start only: token, gate, path or mismatch
     └── DeployError(RuntimeError)            an endpoint cannot be made, reached or changed
 
@@ -59,7 +60,7 @@ class UploadTimeoutError(AsrDiarizationError):
 
 
 class NoRoomError(AsrDiarizationError):
-    """The disk for uploads is full."""
+    """An upload cannot be stored; the message says why."""
 
 
 class CancelledError(AsrDiarizationError):
@@ -72,6 +73,10 @@ class OutOfMemoryError(AsrDiarizationError, MemoryError):
 
 class ModelLoadError(AsrDiarizationError, RuntimeError):
     """A model cannot be loaded; the message names it and what to do."""
+
+
+class ListenError(AsrDiarizationError, RuntimeError):
+    """The server cannot have the address it is to listen on."""
 
 
 class DeployError(AsrDiarizationError, RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import BinaryIO, TypeAlias
@@ -36,7 +37,7 @@ from asr_diarization.protocols import (
     Transcriber,
     ignore_progress,
 )
-from asr_diarization.result import Result, StageTimer, main_language, merge
+from asr_diarization.result import Result, StageTimer, main_language, merge, stopping_point
 from asr_diarization.transcript import Diarization, Transcript, Transcription, Turn
 from asr_diarization.warnings.answer import doubtful_text
 from asr_diarization.warnings.request import ineffective_parameters
@@ -93,14 +94,14 @@ class Pipeline:
         self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
     ) -> Transcript:
         self._check(parameters)
-        known = self._known_embeddings(parameters)
+        known = self._known_embeddings(parameters, on_progress)
         timer = StageTimer()
-        recording = self._decode(audio, parameters)
+        recording = self._decode(audio, parameters, on_progress)
         waveforms = recording.waveforms
         on_progress(Progress("decode", 1, 1, waveforms=waveforms))
         waveforms = tuple(audible(waveform) for waveform in waveforms)
         timer.end("decode")
-        speech = [self._speech.probabilities(waveform) for waveform in waveforms]
+        speech = [self._detect(waveform, on_progress) for waveform in waveforms]
         timer.end("find_speech")
         transcribe = self._transcribe_mono if len(waveforms) == 1 else self._transcribe_channels
         result = transcribe(waveforms, speech, parameters, on_progress, timer)
@@ -152,14 +153,16 @@ class Pipeline:
                 "leave it out, or set ASSISTANT_MODEL"
             )
 
-    def _known_embeddings(self, parameters: InferenceConfig) -> dict[str, tuple[float, ...]]:
+    def _known_embeddings(
+        self, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> dict[str, tuple[float, ...]]:
         """The embedding of each known speaker."""
         if self._diarizer is None or not parameters.diarize:
             return {}
         embeddings = {}
         for known in parameters.known_speakers:
             waveform = decode_sample(known)
-            probabilities = self._speech.probabilities(waveform)
+            probabilities = self._detect(waveform, on_progress)
             speech = extract_speech(self._windows(waveform, probabilities, parameters))
             if speech is None:
                 raise InvalidParameterError(
@@ -168,9 +171,16 @@ class Pipeline:
             embeddings[known.name] = self._diarizer.embed(speech)
         return embeddings
 
-    def _decode(self, audio: Encoded, parameters: InferenceConfig) -> Recording:
+    def _decode(
+        self, audio: Encoded, parameters: InferenceConfig, on_progress: OnProgress
+    ) -> Recording:
+        may_stop = stopping_point("decode", on_progress)
         max_seconds = self._settings.max_audio_seconds
-        return read_recording(audio, parameters, max_seconds, self._speech.probabilities)
+        detect = partial(self._speech.probabilities, on_block=may_stop)
+        return read_recording(audio, parameters, max_seconds, detect, may_stop)
+
+    def _detect(self, waveform: Waveform, on_progress: OnProgress) -> Probabilities:
+        return self._speech.probabilities(waveform, stopping_point("find_speech", on_progress))
 
     def _windows(
         self, waveform: Waveform, probabilities: Probabilities, parameters: InferenceConfig

@@ -22,8 +22,9 @@ class Progress:
     """Progress of a stage: `done` of `total`, in a unit of the stage."""
 
     stage: str
-    """`decode`, `diarize` or `transcribe`."""
+    """`decode`, `find_speech`, `diarize` or `transcribe`."""
     done: float
+    """0 where nothing is done yet that can be told: only a chance to stop the work."""
     total: float
     segments: tuple[Segment, ...] = ()
     """New segments, without speakers."""
@@ -75,6 +76,11 @@ class Diarizer(Protocol):
 class SpeechDetector(Protocol):
     """Voice activity detection."""
 
-    def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
-        """The probability of speech in each step of 32 ms."""
+    def probabilities(
+        self, waveform: Waveform, on_block: Callable[[], None]
+    ) -> NDArray[np.float32]:
+        """The probability of speech in each step of 32 ms.
+
+        `on_block` is called every few minutes of audio; an exception it raises stops the work.
+        """
         ...

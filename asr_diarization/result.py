@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from asr_diarization.audio.evidence import believed
 from asr_diarization.audio.windows import Stretch, Window
 from asr_diarization.merging import assign_speakers
+from asr_diarization.protocols import OnProgress, Progress
 from asr_diarization.transcript import Diarization, Segment
 
 
@@ -76,6 +77,12 @@ class StageTimer:
         now = time.perf_counter()
         self.seconds[stage] = round(now - self._last, 3)
         self._last = now
+
+
+def stopping_point(stage: str, on_progress: OnProgress) -> Callable[[], None]:
+    """A function for a stage to call again and again; it raises what `on_progress` raises."""
+    progress = Progress(stage, 0, 1)
+    return lambda: on_progress(progress)
 
 
 def main_language(segments: Sequence[Segment]) -> str | None:

@@ -132,7 +132,7 @@ class Load:
         host, port = self.server.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\n"
             b"Content-Length: 3000000\r\n\r\n" + bytes(random.randrange(1, 2_000_000))  # noqa: S311
         )
         await writer.drain()

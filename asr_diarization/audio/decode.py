@@ -10,7 +10,7 @@ samples that were decoded, never with what a header declares.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import av
@@ -63,7 +63,17 @@ _CHUNK_SAMPLES = 32_768
 decoding, because Python is called for each."""
 
 
-def decode_audio(data: Encoded, *, max_seconds: float, track: int | None = None) -> Waveform:
+def _ignore_block() -> None:
+    """An `on_block` that does nothing."""
+
+
+def decode_audio(
+    data: Encoded,
+    *,
+    max_seconds: float,
+    track: int | None = None,
+    on_block: Callable[[], None] = _ignore_block,
+) -> Waveform:
     """Decode any container FFmpeg knows, and `FORMATS` lists, to a mono waveform.
 
     Several channels become their mean, inverted ones turned round first; 5.1 and 7.1 sound is mixed
@@ -71,7 +81,8 @@ def decode_audio(data: Encoded, *, max_seconds: float, track: int | None = None)
     recording beyond full scale is scaled down. A truncated or damaged file gives the part that can
     be decoded.
 
-    Peak memory is 4 bytes per sample that was decoded (230 MB per hour); gaps take none.
+    Peak memory is 4 bytes per sample that was decoded (230 MB per hour); gaps take none. `on_block`
+    is called every few seconds of audio; an exception it raises stops the work.
 
     Raises:
         InvalidAudioError: `data` is empty, is no audio, or has not one sample.
@@ -79,11 +90,15 @@ def decode_audio(data: Encoded, *, max_seconds: float, track: int | None = None)
         AudioTooLongError: it lasts more than `max_seconds`; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveform.
     """
-    return _decode(data, max_seconds, track, mono=True)[0]
+    return _decode(data, max_seconds, track, on_block, mono=True)[0]
 
 
 def decode_channels(
-    data: Encoded, *, max_seconds: float, track: int | None = None
+    data: Encoded,
+    *,
+    max_seconds: float,
+    track: int | None = None,
+    on_block: Callable[[], None] = _ignore_block,
 ) -> tuple[Waveform, ...]:
     """Decode like `decode_audio`, but keep the channels apart: all of one length.
 
@@ -95,7 +110,7 @@ def decode_channels(
         AudioTooLongError: it lasts more than that; decoding stops there.
         OutOfMemoryError: this machine cannot hold the waveforms.
     """
-    return _decode(data, max_seconds, track, mono=False)
+    return _decode(data, max_seconds, track, on_block, mono=False)
 
 
 def check_audio(file: BinaryIO, track: int | None = None) -> None:
@@ -129,7 +144,12 @@ def as_file(data: Encoded) -> BinaryIO:
 
 
 def _decode(
-    data: Encoded, max_seconds: float, track: int | None, *, mono: bool
+    data: Encoded,
+    max_seconds: float,
+    track: int | None,
+    on_block: Callable[[], None],
+    *,
+    mono: bool,
 ) -> tuple[Waveform, ...]:
     """The channels, 16 kHz, finite, in [-1, 1], each contiguous; one if `mono`."""
     with open_audio(as_file(data), track) as (container, stream):
@@ -138,6 +158,7 @@ def _decode(
         buffer: WaveformBuffer | None = None
         gap_samples = 0
         for chunk in _Converter(clock, mono=mono).convert(_frames(container, stream)):
+            on_block()
             if isinstance(chunk, float):
                 gap_samples += round(chunk * SAMPLE_RATE)
                 continue

@@ -46,6 +46,25 @@ MAX_CORRELATION = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """A file, and how it is decoded."""
+
+    audio: Encoded
+    max_seconds: float
+    on_block: Callable[[], None]
+
+    def mono(self, track: int) -> Waveform:
+        return decode_audio(
+            self.audio, max_seconds=self.max_seconds, track=track, on_block=self.on_block
+        )
+
+    def channels(self, track: int) -> tuple[Waveform, ...]:
+        return decode_channels(
+            self.audio, max_seconds=self.max_seconds, track=track, on_block=self.on_block
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One waveform, or one per channel if each channel is one speaker's."""
 
@@ -55,20 +74,27 @@ class Recording:
 
 
 def read_recording(
-    audio: Encoded, parameters: InferenceConfig, max_seconds: float, detect: Detect
+    audio: Encoded,
+    parameters: InferenceConfig,
+    max_seconds: float,
+    detect: Detect,
+    on_block: Callable[[], None] = lambda: None,
 ) -> Recording:
     """Decode the track and the channels that hold speech.
+
+    `on_block` is called every few seconds of audio; an exception it raises stops the work.
 
     Raises:
         InvalidAudioError, InvalidParameterError, AudioTooLongError, OutOfMemoryError: as
             `decode_audio`.
     """
-    track, warnings = _choose_track(audio, parameters.audio_track, max_seconds, detect)
+    source = _Source(audio, max_seconds, on_block)
+    track, warnings = _choose_track(source, parameters.audio_track, detect)
     if missing := undeclared_seconds(as_file(audio)):
         warnings.append(
             f"the WAV header ends before the file: {missing:.1f} s after it were not read"
         )
-    waveforms, left_out = _read_channels(audio, track, parameters, max_seconds, detect)
+    waveforms, left_out = _read_channels(source, track, parameters, detect)
     if left_out:
         numbers = ", ".join(str(number + 1) for number in left_out)
         warnings.append(
@@ -78,11 +104,9 @@ def read_recording(
     return Recording(waveforms, tuple(warnings))
 
 
-def _choose_track(
-    audio: Encoded, wanted: int | None, max_seconds: float, detect: Detect
-) -> tuple[Track, list[str]]:
+def _choose_track(source: _Source, wanted: int | None, detect: Detect) -> tuple[Track, list[str]]:
     """The wanted track, else the player's choice, else the one with far more speech."""
-    tracks = audio_tracks(audio)
+    tracks = audio_tracks(source.audio)
     if wanted is not None:
         # An absent track was refused when the headers were checked, or is by the decoder.
         absent = Track(wanted, "unknown", 0, "", is_readable=False)
@@ -93,7 +117,7 @@ def _choose_track(
         return chosen, []
     compared = readable[:MAX_COMPARED_TRACKS]
     if len(compared) > 1:
-        seconds = [_speech_seconds(audio, track, max_seconds, detect) for track in compared]
+        seconds = [_speech_seconds(source, track, detect) for track in compared]
         if seconds[0] < MIN_SHARE * max(seconds):
             chosen = compared[int(np.argmax(seconds))]
     others = ", ".join(str(t) for t in sorted(tracks, key=lambda t: t.number) if t != chosen)
@@ -104,21 +128,17 @@ def _choose_track(
     return chosen, [warning]
 
 
-def _speech_seconds(audio: Encoded, track: Track, max_seconds: float, detect: Detect) -> float:
+def _speech_seconds(source: _Source, track: Track, detect: Detect) -> float:
     """Of a whole track; 0.0 if it cannot be decoded."""
     try:
-        waveform = decode_audio(audio, max_seconds=max_seconds, track=track.number)
+        waveform = source.mono(track.number)
     except InvalidAudioError:
         return 0.0
     return float(np.count_nonzero(detect(waveform) >= SPEECH_PROBABILITY) * STEP_SECONDS)
 
 
 def _read_channels(
-    audio: Encoded,
-    track: Track,
-    parameters: InferenceConfig,
-    max_seconds: float,
-    detect: Detect,
+    source: _Source, track: Track, parameters: InferenceConfig, detect: Detect
 ) -> tuple[tuple[Waveform, ...], list[int]]:
     """The waveforms, and the channels with sound, counted from 0, that are in none of them."""
     mode = parameters.channels if parameters.diarize else "mix"
@@ -126,13 +146,13 @@ def _read_channels(
     if not must_separate and (
         not 2 <= count <= MAX_SEPARATE_CHANNELS or count in SURROUND_CHANNELS
     ):
-        return (decode_audio(audio, max_seconds=max_seconds, track=number),), []
+        return (source.mono(number),), []
     try:
-        decoded = decode_channels(audio, max_seconds=max_seconds, track=number)
+        decoded = source.channels(number)
     except AudioTooLongError:
         if must_separate or count == 2:
             raise
-        return (decode_audio(audio, max_seconds=max_seconds, track=number),), []
+        return (source.mono(number),), []
     min_speakers, max_speakers = parameters.speaker_bounds
     may_separate = mode == "auto" and min_speakers <= 2 <= max_speakers
     if len(decoded) > 1 and (must_separate or (may_separate and channels.is_call(decoded))):

@@ -12,6 +12,7 @@ scaled as a whole, and with the level of each second made even; the larger proba
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,22 +60,31 @@ class SileroDetector:
             }
         )
 
-    def probabilities(self, waveform: Waveform) -> NDArray[np.float32]:
+    def probabilities(
+        self, waveform: Waveform, on_block: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
         """Probability of speech in each step of 32 ms, shape (ceil(samples / 512),), in [0, 1].
 
         It does not depend on the level of the recording, and little on that of each voice.
+        `on_block` is called every two minutes of audio; an exception it raises stops the work.
         """
-        as_whole, evened = self.silero(waveform, step_gains(waveform))
+        as_whole, evened = self.silero(waveform, step_gains(waveform), on_block)
         larger: NDArray[np.float32] = np.maximum(as_whole, evened)
         return larger
 
     @torch.inference_mode()
-    def silero(self, waveform: Waveform, gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    def silero(
+        self,
+        waveform: Waveform,
+        gains: NDArray[np.float32],
+        on_block: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.float32]:
         """Silero's probabilities of the waveform, heard several times at different gains.
 
         Args:
             waveform: shape (samples,).
             gains: the factor of each step of each hearing, shape (hearings, ceil(samples / 512)).
+            on_block: as of `probabilities`.
 
         Returns:
             The probabilities of each hearing, of the shape of `gains`.
@@ -85,6 +95,7 @@ class SileroDetector:
         state: tuple[torch.Tensor, torch.Tensor] | None = None
         probabilities = np.zeros(gains.shape, dtype=np.float32)
         for first in range(0, steps, BATCH_STEPS):
+            on_block()
             last = min(first + BATCH_STEPS, steps)
             frames = _frames(waveform, first, last)
             factors = torch.from_numpy(gains[:, first:last, None])

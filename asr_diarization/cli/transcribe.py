@@ -157,7 +157,8 @@ def _transcribe_file(pipeline: Pipeline, path: Path, parameters: InferenceConfig
     with bars(bar_format=BAR, leave=False) as show, path.open("rb") as audio:
 
         def report(progress: Progress) -> None:
-            show(f"{path.name}: {progress.stage}", 100 * progress.done / progress.total, 100)
+            if progress.done:
+                show(f"{path.name}: {progress.stage}", 100 * progress.done / progress.total, 100)
 
         transcript = pipeline(audio, parameters, report)
     for warning in transcript.warnings:

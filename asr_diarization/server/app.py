@@ -24,7 +24,20 @@ from starlette.staticfiles import StaticFiles
 
 from asr_diarization import __version__
 from asr_diarization.assembly import load_pipeline
+from asr_diarization.server.connections import (
+    MAX_BACKLOG,
+    Connection,
+    Connections,
+    room_for_connections,
+)
 from asr_diarization.server.error_responses import STATUS, error_response, record_error, status_of
+from asr_diarization.server.listening import (
+    ThisMachineOnly,
+    bind,
+    is_for_this_machine,
+    listen_error,
+    url_of,
+)
 from asr_diarization.server.middleware import ApiKeys, JsonLines, RequestLog
 from asr_diarization.server.openai_api import openai_routes
 from asr_diarization.server.openapi import docs_page
@@ -37,8 +50,12 @@ UI_DIRECTORY = Path(__file__).parents[1] / "ui"
 DESCRIPTION = "Who said what, when: a recording in, a transcript with speakers out."
 
 
-def create_app(settings: ServerSettings, pipeline: Recognizer | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings, pipeline: Recognizer | None = None, *, this_machine_only: bool = False
+) -> FastAPI:
     """The application; loads the models that `settings` names unless it is given a pipeline.
+
+    `this_machine_only` refuses foreign host names and foreign pages; see `ThisMachineOnly`.
 
     Raises:
         ModelLoadError: as `load_pipeline`.
@@ -66,7 +83,7 @@ def create_app(settings: ServerSettings, pipeline: Recognizer | None = None) -> 
     if UI_DIRECTORY.is_dir():
         _add_page(app, settings)
     _add_error_handlers(app, service)
-    _add_middleware(app, service)
+    _add_middleware(app, service, this_machine_only=this_machine_only)
     return app
 
 
@@ -128,7 +145,7 @@ def _add_error_handlers(app: FastAPI, service: Service) -> None:
         app.add_exception_handler(kind, answer)
 
 
-def _add_middleware(app: FastAPI, service: Service) -> None:
+def _add_middleware(app: FastAPI, service: Service, *, this_machine_only: bool) -> None:
     """The middleware that is added last sees a request first."""
     settings = service.settings
     if settings.api_keys:
@@ -141,42 +158,78 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Content-Disposition"],
         )
+    if this_machine_only:
+        app.add_middleware(ThisMachineOnly, cors_origins=settings.cors_origins)
     if settings.trusted_hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.trusted_hosts))
     app.add_middleware(RequestLog, metrics=service.metrics)
 
 
 def serve(settings: ServerSettings) -> None:
-    """Load the models, listen, and answer until a signal comes.
+    """Take the address, load the models, listen, and answer until a signal comes.
 
     Raises:
+        ListenError: the address is in use; no model was loaded.
         ModelLoadError: as `load_pipeline`; the server did not listen yet.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    app = create_app(settings)
+    logging.captureWarnings(capture=True)
+    sockets = bind(settings.host, settings.port)
+    app = create_app(settings, this_machine_only=is_for_this_machine(settings))
     names = ("asr_model", "assistant_model", "diarization_model", "device", "precision")
     loaded = {name: getattr(settings, name) for name in names}
     logging.getLogger(__name__).info("loaded", extra={"fields": loaded})
+    max_connections, backlog = room_for_connections(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=Connection,
+        ws="none",
+        backlog=backlog,
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
     )
-    Server(config, app.state.service).run()
+    server = Server(config, app.state.service, Connections(settings, max_connections))
+    try:
+        server.run(sockets)
+    except KeyboardInterrupt:  # uvicorn raises the signal again when all has ended
+        if server.force_exit:
+            raise
 
 
 class Server(uvicorn.Server):
     """After a signal, waiting requests are refused and running ones get `SHUTDOWN_SECONDS`."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, connections: Connections) -> None:
         super().__init__(config)
         self._service = service
+        self.server_state = self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: another server began to listen on the address meanwhile.
+        """
+        asyncio.get_running_loop().set_exception_handler(self._connections.on_loop_error)
+        host, port = self.config.host, self.config.port
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            raise listen_error(host, port, error) from error
+        for listening in sockets or ():
+            listening.listen(MAX_BACKLOG)  # more than are accepted at once, which `backlog` bounds
+        if sockets:
+            # Not as fields: whoever starts it looks for the address.
+            logging.getLogger(__name__).info(
+                "running on %s (the page: /ui, the API: /docs)", url_of(host, sockets)
+            )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer all requests, then end."""

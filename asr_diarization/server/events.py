@@ -9,9 +9,11 @@ from typing import TypeAlias
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from asr_diarization.errors import ShuttingDownError
 from asr_diarization.server.error_responses import dumped, record_error
+from asr_diarization.server.queueing import UNFINISHED
 
-KEEP_ALIVE_SECONDS = 10.0
+COMMENT_SECONDS = 10.0
 """Proxies close connections on which nothing happens."""
 
 Emit: TypeAlias = Callable[[bytes], None]
@@ -60,9 +62,10 @@ class EventStream(Response):
                     started = True
                 await _send(send, data)
             await producing
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as raised:
             if not started:
                 raise
+            error = raised if isinstance(raised, Exception) else ShuttingDownError(UNFINISHED)
             record_error(scope, error)
             await _send(send, self._on_error(error))
         finally:
@@ -81,7 +84,7 @@ class EventStream(Response):
 
 async def _next(events: asyncio.Queue[bytes | None]) -> bytes | None:
     try:
-        async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+        async with asyncio.timeout(COMMENT_SECONDS):
             return await events.get()
     except TimeoutError:
         return b": still here\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -17,8 +18,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asr_diarization.errors import ShuttingDownError
 from asr_diarization.server.error_responses import error_response, record_error
 from asr_diarization.server.metrics import Metrics
+from asr_diarization.server.queueing import UNFINISHED
 
 logger = logging.getLogger("asr_diarization.server")
 
@@ -87,6 +90,12 @@ class RequestLog:
             record_error(scope, error)
             if status == 0:
                 await error_response(scope["path"], error)(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # The server ends and waits no longer: whoever still waits is told, and that is all.
+            late = ShuttingDownError(UNFINISHED)
+            record_error(scope, late)
+            if status == 0:
+                await error_response(scope["path"], late)(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "other")

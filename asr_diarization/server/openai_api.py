@@ -77,7 +77,7 @@ def openai_routes(service: Service) -> APIRouter:
     @router.get("/models/{name:path}", responses=MODEL_RESPONSES)
     async def one_model(name: str) -> dict[str, Any]:
         if name != model["id"]:
-            raise HTTPException(404, f"there is no model {name!r} here, only {model['id']!r}")
+            raise HTTPException(404, f"there is no model {name[:60]!r} here, only {model['id']!r}")
         return model
 
     return router

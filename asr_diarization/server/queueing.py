@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 LONGEST_RETRY_SECONDS = 600
 
+UNFINISHED = "the server was shut down before this was finished"
+
 
 class Job:
     """One recording to work on, from its place in the queue to its end."""
@@ -137,5 +139,5 @@ class WorkQueue:
         """Stop everything: the running job ends at its next `check`."""
         self.drain()
         for job in list(self._jobs):
-            job.stop(ShuttingDownError("the server was shut down before this was finished"))
+            job.stop(ShuttingDownError(UNFINISHED))
         self._thread.shutdown(wait=False, cancel_futures=True)

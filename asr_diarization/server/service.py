@@ -72,7 +72,8 @@ class Service:
 
         def check_and_report(progress: Progress) -> None:
             job.check()
-            on_progress(progress)
+            if progress.done:
+                on_progress(progress)
 
         def work() -> T:
             began = time.perf_counter()

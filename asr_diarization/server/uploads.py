@@ -30,8 +30,8 @@ from asr_diarization.payloads import gather_fields, parse_parameters, parse_payl
 from asr_diarization.server.bodies import (
     BodyReader,
     closed_on_error,
-    disk_full_as_no_room,
     spool_file,
+    storing_uploads,
 )
 from asr_diarization.server.settings import ServerSettings
 
@@ -90,7 +90,7 @@ class UploadReader:
         with closed_on_error(file):
             if is_json or (may_be_json and file.read(64).lstrip()[:1] == b"{"):
                 async with self._parsing:
-                    with disk_full_as_no_room():
+                    with storing_uploads():
                         return await anyio.to_thread.run_sync(self._of_json, file, query)
             self._check_size(file)
             return Upload(file, *parse_parameters(query))
@@ -122,7 +122,7 @@ class UploadReader:
         The form's other files are closed; all files are when `parameters` raises.
         """
         chosen = form.get("file")
-        with closed_on_error(*_files(form)):
+        with closed_on_error(*_files(form)), storing_uploads():
             if not isinstance(chosen, UploadFile):
                 raise InvalidRequestError("the form has no file in field 'file'")
             self._check_size(chosen.file)

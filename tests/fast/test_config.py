@@ -52,6 +52,23 @@ def test_the_token_is_in_no_representation(monkeypatch):
     assert not any("hf_secret" in text for text in shown)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("hf_x\n", "hf_x"),
+        ("  hf_x\r\n", "hf_x"),
+        ("\ufeffhf_x\n", "hf_x"),
+        ("\udcef\udcbb\udcbfhf_x", "hf_x"),
+        (" \r\n", None),
+        ("\ufeff\n", None),
+    ],
+)
+def test_what_a_file_has_around_the_token_is_no_part_of_it(monkeypatch, written, meant):
+    monkeypatch.setenv("HF_TOKEN", written)
+    token = ModelSettings().hf_token
+    assert (token and token.get_secret_value()) == meant
+
+
 def test_the_token_is_in_no_complaint_about_another_variable(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("MAX_AUDIO_SECONDS", "none")

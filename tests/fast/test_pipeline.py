@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from asr_diarization.audio.decode import decode_audio, decode_channels
 from asr_diarization.config import InferenceConfig, ModelSettings
 from asr_diarization.errors import (
     AudioTooLongError,
@@ -322,8 +323,9 @@ def test_progress_is_told_and_what_it_raises_stops_the_work():
     told = []
     run = pipeline(ScriptedTranscriber(SAID), ScriptedDiarizer(TURNS))
     run(wav(4.0), None, told.append)
-    assert list(dict.fromkeys(p.stage for p in told)) == ["decode", "diarize", "transcribe"]
-    assert [len(p.waveforms) for p in told if p.stage == "decode"] == [1]
+    stages = dict.fromkeys(progress.stage for progress in told if progress.done)
+    assert list(stages) == ["decode", "diarize", "transcribe"]
+    assert [len(p.waveforms) for p in told if p.stage == "decode" and p.done] == [1]
     assert all(0 <= progress.done <= progress.total for progress in told)
     assert [s for progress in told for s in progress.segments] == list(SAID)
 
@@ -354,6 +356,31 @@ def test_lack_of_memory_is_told_with_the_way_out(error):
     transcriber.error = RuntimeError("something else")
     with pytest.raises(RuntimeError, match="something else"):
         pipeline(transcriber)(wav(4.0))
+
+
+@pytest.mark.parametrize("stage", ["decode", "find_speech"])
+def test_the_work_can_be_stopped_before_there_is_anything_to_tell(stage):
+    calls, transcriber = [], ScriptedTranscriber(SAID)
+
+    def stop(progress):
+        calls.append((progress.stage, progress.done))
+        if calls.count((stage, 0)) == 3:
+            raise CancelledError("nobody waits")
+
+    speech = ScriptedSpeech()
+    speech.blocks = 5
+    with pytest.raises(CancelledError):
+        pipeline(transcriber, speech=speech)(wav(60.0), None, stop)
+    assert calls.count((stage, 0)) == 3
+    assert transcriber.calls == []
+
+
+def test_a_recording_of_a_minute_can_be_stopped_every_few_seconds_while_it_is_decoded():
+    calls = []
+    for decode in (decode_audio, decode_channels):
+        calls.clear()
+        decode(wav(60.0), max_seconds=100, on_block=lambda: calls.append(1))
+        assert len(calls) >= 20
 
 
 def test_stats_are_finite_numbers():

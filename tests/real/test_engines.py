@@ -26,6 +26,7 @@ from asr_diarization.audio.vad import STEP_SAMPLES, SileroDetector
 from asr_diarization.config import InferenceConfig
 from asr_diarization.diarization.diarizer import PyannoteDiarizer
 from asr_diarization.diarization.pyannote_pipeline import pyannote3_config
+from asr_diarization.errors import CancelledError
 from asr_diarization.whisper.alignment import first_frames
 from asr_diarization.whisper.features import LogMel
 
@@ -122,6 +123,22 @@ def test_voice_activity_does_not_depend_on_how_much_is_computed_at_once(dialogue
     whole = SileroDetector().probabilities(dialogue)
     monkeypatch.setattr(vad, "BATCH_STEPS", 100)
     assert np.abs(SileroDetector().probabilities(dialogue) - whole).max() < 1e-5
+
+
+def test_the_search_for_speech_can_be_stopped_every_two_minutes(dialogue):
+    calls = []
+
+    def stop_at_the_third():
+        calls.append(1)
+        if len(calls) == 3:
+            raise CancelledError("nobody waits")
+
+    hour = np.tile(dialogue, 60)
+    with pytest.raises(CancelledError):
+        SileroDetector().probabilities(hour, stop_at_the_third)
+    calls[:] = [1] * 3
+    SileroDetector().probabilities(dialogue[: 30 * SAMPLE_RATE], lambda: calls.append(1))
+    assert len(calls) == 4
 
 
 def test_no_samples_have_no_probabilities():

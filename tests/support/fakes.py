@@ -99,9 +99,11 @@ class ScriptedSpeech:
     """Is sure of speech within its spans, of silence elsewhere; None: speech everywhere."""
 
     def __init__(self, spans: Sequence[tuple[float, float]] | None = None) -> None:
-        self.spans = spans
+        self.spans, self.blocks = spans, 1
 
-    def probabilities(self, waveform):
+    def probabilities(self, waveform, on_block=lambda: None):
+        for _ in range(self.blocks):
+            on_block()
         steps = -(-len(waveform) // STEP_SAMPLES)
         if self.spans is None:
             return np.ones(steps, dtype=np.float32)

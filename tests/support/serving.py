@@ -12,9 +12,33 @@ from pathlib import Path
 
 from tests.support.paths import REPO
 
+SCRIPTED = """
+import os, sys
+from asr_diarization.cli.main import main
+from asr_diarization.server import app
+from tests.support.asgi import scripted
+ready = scripted()
+ready._speech.blocks = int(os.environ.get("BLOCKS", "1"))
+app.load_pipeline = lambda settings: ready
+sys.exit(main(["serve"]))
+"""
+"""The same program with engines that are scripted, which starts in two seconds.
+
+`BLOCKS`, the number of blocks in which speech is looked for, says how long that takes.
+"""
+
 
 @contextmanager
-def serving(models_dir: Path, tmp_path: Path, **variables: str):
+def serving_scripted(tmp_path: Path, *, descriptors: int | None = None, **variables: str):
+    """As `serving`, with scripted engines, and with so many descriptors at most."""
+    limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
+    command = [*limit, sys.executable, "-c", SCRIPTED]
+    with serving(Path(), tmp_path, command=command, **variables) as started:
+        yield started
+
+
+@contextmanager
+def serving(models_dir: Path, tmp_path: Path, command: list[str] | None = None, **variables: str):
     """`python -m asr_diarization serve` on a free port; gives its address and its process."""
     log = tmp_path / "server.log"
     clean = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
@@ -24,11 +48,12 @@ def serving(models_dir: Path, tmp_path: Path, **variables: str):
         "HF_HUB_OFFLINE": "1",
         "PYANNOTE_METRICS_ENABLED": "0",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        "PORT": "0",
         **variables,
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "asr_diarization", "serve", "--port", "0"],
+            command or [sys.executable, "-m", "asr_diarization", "serve"],
             cwd=REPO, env={**clean, **given}, stdout=output, stderr=output,
         )  # fmt: skip
     try:

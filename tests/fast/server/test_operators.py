@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,16 @@ import pytest
 pytest.importorskip("fastapi", reason="the server runs on today's libraries only")
 
 from pydantic import ValidationError
+from starlette.testclient import TestClient
 
 from asr_diarization.cli.main import main
-from asr_diarization.config import ModelSettings
+from asr_diarization.config import ModelSettings, read_settings
 from asr_diarization.errors import ModelLoadError
 from asr_diarization.server import app
+from asr_diarization.server.listening import is_for_this_machine
 from asr_diarization.server.settings import ServerSettings
 from asr_diarization.transcript import Transcript
-from tests.support.asgi import AUDIO, SAID, TURNS, Gated, client_of
+from tests.support.asgi import AUDIO, SAID, TURNS, Gated, client_of, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +189,96 @@ class TestSecurity:
         assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
 
 
+class TestThisMachine:
+    """A server without keys on a loopback address, as `serve` starts it by default."""
+
+    @staticmethod
+    def client(**settings):
+        settings = ServerSettings(diarization_model="scripted", **settings)
+        made = app.create_app(settings, scripted(), this_machine_only=is_for_this_machine(settings))
+        return TestClient(made, raise_server_exceptions=False)
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Host": "localhost:8000"}, 200),
+            ({"Host": "LOCALHOST"}, 200),
+            ({"Host": "127.0.0.1:8000"}, 200),
+            ({"Host": "127.9.9.9"}, 200),
+            ({"Host": "[::1]:8000"}, 200),
+            ({"Host": "evil.example:8000"}, 403),
+            ({"Host": "127.0.0.1.evil.example"}, 403),
+            ({"Host": "localhost.evil.example"}, 403),
+            ({"Host": "user@localhost:80@evil.example"}, 403),
+            ({"Host": "10.0.0.1"}, 403),
+            ({"Host": "[::1"}, 403),
+            ({"Host": ""}, 403),
+            ({"Host": "localhost", "Origin": "http://localhost:8000"}, 200),
+            ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+            ({"Host": "localhost", "Origin": "null"}, 403),
+        ],
+    )
+    def test_only_its_names_and_pages_are_answered(self, headers, status):
+        for path in ("/predict", "/v1/models"):
+            method = "POST" if path == "/predict" else "GET"
+            answer = self.client().request(method, path, content=AUDIO, headers=headers)
+            assert answer.status_code == status
+            assert ("error" in answer.json()) == (status == 403)
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"trusted_hosts": "*"},
+            {"trusted_hosts": "asr.example"},
+            {"api_keys": "k"},
+            {"host": "0.0.0.0"},
+            {"host": "::"},
+        ],
+    )
+    def test_unless_it_is_told_otherwise(self, settings):
+        headers = {"Host": "asr.example", "Authorization": "Bearer k"}
+        answer = self.client(**settings).post("/predict", content=AUDIO, headers=headers)
+        assert answer.status_code == 200
+
+    def test_pages_that_are_named_may_call(self):
+        client = self.client(cors_origins="https://a.example")
+        for origin, status in (("https://a.example", 200), ("https://b.example", 403)):
+            headers = {"Host": "localhost", "Origin": origin}
+            assert client.post("/predict", content=AUDIO, headers=headers).status_code == status
+
+
+def test_a_long_name_of_a_model_is_not_sent_back(client):
+    answer = client.get("/v1/models/" + "x" * 20_000)
+    assert answer.status_code == 404
+    assert len(answer.content) < 500
+
+
+def test_warnings_of_python_are_lines_of_json(capsys, monkeypatch):
+    def warn(settings):
+        warnings.warn("old\nthing", DeprecationWarning, stacklevel=1)
+        raise ModelLoadError("enough")
+
+    monkeypatch.setattr(app, "load_pipeline", warn)
+    monkeypatch.setattr(app, "bind", lambda *_: [])
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with pytest.raises(ModelLoadError):
+            app.serve(ServerSettings())
+    logging.captureWarnings(capture=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["logger"] == "py.warnings"
+    assert "old\nthing" in json.loads(line)["message"]
+
+
 class TestSettings:
+    @pytest.mark.parametrize("key", ["schlüssel", "two words", "a\tb", "k\u200b"])
+    def test_keys_that_cannot_be_sent_are_refused(self, monkeypatch, key):
+        monkeypatch.setenv("API_KEYS", f"good, {key}")
+        with pytest.raises(ModelLoadError, match="API_KEYS must be visible ASCII") as caught:
+            read_settings(ServerSettings)
+        assert key not in str(caught.value)
+
     def test_come_from_the_environment(self, monkeypatch):
         for name, value in {
             "API_KEYS": "a,b",
@@ -228,6 +320,7 @@ class TestCommand:
             raise ModelLoadError("cannot load x:\nit is not there")
 
         monkeypatch.setattr(app, "load_pipeline", refuse)
+        monkeypatch.setattr(app, "bind", lambda *_: [])
         assert main(["serve"]) == 1
         assert capsys.readouterr().err == "error: cannot load x: it is not there\n"
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 pytest.importorskip("fastapi", reason="the server runs on today's libraries only")
 
-from tests.support.asgi import WATCH, Call, Gated, app_of, eventually, in_a_row, run, running
+from asr_diarization.errors import AsrDiarizationError
+from tests.support.asgi import (
+    AUDIO,
+    WATCH,
+    Call,
+    Gated,
+    app_of,
+    eventually,
+    in_a_row,
+    run,
+    running,
+)
+from tests.support.fakes import ScriptedSpeech, pipeline
 
 
 def test_one_at_a_time_in_order_and_each_gets_its_own():
@@ -158,5 +173,76 @@ def test_shutdown_stops_what_runs_too_long():
             fake.open(1)
             assert await first.answered() == 503
             assert fake.ended == ["ShuttingDownError"]
+
+    run(scenario())
+
+
+class EndlessSpeech(ScriptedSpeech):
+    """Looks for speech until it is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.stopped = threading.Event(), threading.Event()
+
+    def probabilities(self, waveform, on_block):
+        self.began.set()
+        try:
+            for _ in range(10_000):
+                on_block()
+                time.sleep(0.001)
+        except AsrDiarizationError:
+            self.stopped.set()
+            raise
+        raise AssertionError("nobody stopped it")
+
+
+@pytest.mark.parametrize("headers", [{}, WATCH])
+def test_who_goes_away_while_speech_is_looked_for_frees_the_worker(headers):
+    async def scenario():
+        speech = EndlessSpeech()
+        async with running(app_of(pipeline(speech=speech))) as app:
+            call = Call(app, body=AUDIO, **headers)
+            await eventually(speech.began.is_set)
+            call.go_away()
+            await eventually(speech.stopped.is_set)
+            assert await call.answered() in (200, 499)
+            await eventually(lambda: app.state.service.queue.running == 0)
+            assert b"find_speech" not in call.body
+
+    run(scenario())
+
+
+def test_shutdown_stops_what_looks_for_speech_too_long():
+    async def scenario():
+        speech = EndlessSpeech()
+        async with running(app_of(pipeline(speech=speech))) as app:
+            call = Call(app, body=AUDIO)
+            await eventually(speech.began.is_set)
+            app.state.service.queue.close()
+            assert await call.answered() == 503
+            assert call.json["type"] == "ShuttingDownError"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("headers", [{}, WATCH])
+def test_who_waits_when_the_server_waits_no_longer_is_told_in_our_words(headers):
+    async def scenario():
+        fake = Gated()
+        async with running(app_of(fake)) as app:
+            call = Call(app, body=b"a", **headers)
+            await eventually(lambda: fake.seen == ["a"])
+            if headers:
+                fake.open(1)
+                await call.until(b"progress")
+            call.task.cancel()
+            if headers:
+                assert await call.answered() == 200
+                name, data = call.events[-1]
+                assert (name, data["type"], data["status"]) == ("error", "ShuttingDownError", 503)
+            else:
+                assert await call.answered() == 503
+                assert call.json["type"] == "ShuttingDownError"
+            fake.open()
 
     run(scenario())

@@ -150,7 +150,7 @@ def test_a_watcher_is_shown_what_the_recording_looks_like():
 
 
 def test_a_silent_stream_is_kept_open(monkeypatch):
-    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(events, "COMMENT_SECONDS", 0.01)
 
     async def scenario():
         fake = Gated()

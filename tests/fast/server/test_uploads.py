@@ -13,6 +13,7 @@ pytest.importorskip("fastapi", reason="the server runs on today's libraries only
 
 from starlette import formparsers
 
+from asr_diarization.server import bodies
 from tests.support.asgi import FORM, Call, Gated, app_of, eventually, form, run, running
 
 
@@ -68,6 +69,79 @@ def test_a_full_disk_is_said_and_not_the_callers_fault(monkeypatch, headers):
             assert await call.answered() == 503
             assert call.json["type"] == "NoRoomError"
             assert call.headers["retry-after"]
+
+    run(scenario())
+
+
+class InAFolderThatIsGone(tempfile.SpooledTemporaryFile):
+    """Cannot be made: what `tempfile` and the system say for missing and read-only folders."""
+
+    error: OSError
+
+    def write(self, _):
+        raise self.error
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_type": FORM}], ids=["raw", "form"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/secret']"),
+        OSError(errno.EROFS, "Read-only file system", "/secret/x"),
+        PermissionError(errno.EACCES, "Permission denied", "/secret/x"),
+        OSError(errno.EMFILE, "Too many open files"),
+    ],
+    ids=lambda error: errno.errorcode[error.errno],
+)
+def test_a_folder_that_cannot_be_written_is_named_and_no_error_of_ours(monkeypatch, error, headers):
+    async def scenario():
+        async with running(app_of(Gated())) as app:
+            monkeypatch.setattr(InAFolderThatIsGone, "error", error, raising=False)
+            monkeypatch.setattr(tempfile, "SpooledTemporaryFile", InAFolderThatIsGone)
+            monkeypatch.setattr(formparsers, "SpooledTemporaryFile", InAFolderThatIsGone)
+            call = Call(app, body=form("a") if headers else b"a", **headers)
+            assert await call.answered() == 503
+            assert call.json["type"] == "NoRoomError"
+            assert "TMPDIR" in call.json["error"]
+            assert "secret" not in call.json["error"]
+
+    run(scenario())
+
+
+def test_a_slow_upload_loses_its_place_when_another_one_needs_it(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr(bodies, "SLOW_SECONDS", 0.2)
+        fake = Gated()
+        fake.open()
+        async with running(app_of(fake, max_uploads=2, min_upload_rate=1000)) as app:
+            reading = app.state.service.bodies
+            fast = Call(app, body=bytes(10_000), end=False)
+            slow = Call(app, body=form("a")[:10], end=False, content_type=FORM)
+            await eventually(lambda: reading.being_read == 2)
+            assert await Call(app, body=b"b").answered() == 429  # too early to tell
+            await asyncio.sleep(0.25)
+            slow.send_body(form("a")[10:11], end=False)
+            assert await Call(app, body=b"c").answered() == 200
+            assert await slow.answered() == 408
+            assert "MIN_UPLOAD_RATE" in slow.json["error"]
+            fast.send_body(b"", end=True)
+            assert await fast.answered() == 200
+            assert reading.being_read == 0
+
+    run(scenario())
+
+
+def test_a_slow_upload_that_is_in_nobodys_way_is_read_to_its_end(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr(bodies, "SLOW_SECONDS", 0.01)
+        fake = Gated()
+        fake.open()
+        async with running(app_of(fake, max_uploads=1, min_upload_rate=0)) as app:
+            slow = Call(app, body=b"a", end=False)
+            await asyncio.sleep(0.05)
+            assert await Call(app, body=b"b").answered() == 429
+            slow.send_body(b"", end=True)
+            assert await slow.answered() == 200
 
     run(scenario())
 
