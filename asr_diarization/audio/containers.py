@@ -14,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition
 
-from asr_diarization.audio.headers import has_too_many_edits
+from asr_diarization.audio.headers import quicktime_index
 from asr_diarization.errors import (
     AudioTooLongError,
     InvalidAudioError,
@@ -187,12 +187,17 @@ def _open(file: BinaryIO) -> InputContainer:
     file.seek(0)
     if not head:
         raise InvalidAudioError("the audio is empty (0 bytes)")
+    index = quicktime_index(file)
+    if index.unbacked_samples:
+        raise InvalidAudioError(
+            f"this file declares {index.unbacked_samples} samples, more than it has bytes"
+        )
     is_broadcast = head.startswith(_BROADCAST_MAGIC)
     options = {
         **_OPTIONS,
         "probesize": str(_BROADCAST_PROBE_BYTES if is_broadcast else _PROBE_BYTES),
         # Without it, of an edit list only the start counts, and the encoder's delay is heard.
-        "advanced_editlist": "0" if has_too_many_edits(file) else "1",
+        "advanced_editlist": "0" if index.has_too_many_edits else "1",
     }
     file.seek(0)
     with _as_invalid_audio(f"not audio that FFmpeg can decode: {_describe(head)}"):

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_EDITED_SAMPLES = 5_000_000
@@ -17,53 +20,97 @@ _FEW_EDITS = 4
 _MAX_HEADER_BYTES = 64 << 20
 """Of a QuickTime file, its samples left out. The index of four hours has 5 MB."""
 _RAW_SAMPLES = (b"mdat", b"free", b"skip", b"wide")
+_MAX_CHUNKS = 1000
+"""Of a WAV file. Broadcast ones have a dozen."""
+_FIRST_BOXES = (b"ftyp", b"moov", b"pnot", *_RAW_SAMPLES)
+_BOX_HEADER_BYTES = 8
+_ONE = b"\0\0\0\1"
 _TRAILING_CHUNKS = re.compile(rb"[A-Za-z0-9_ ]{4}")
 _MIN_UNDECLARED_SECONDS = 0.5
 
 
-def has_too_many_edits(file: BinaryIO) -> bool:
-    """Whether an MP4 or QuickTime file's edit list would replay it too often to be followed.
+@dataclass(frozen=True, slots=True)
+class QuickTimeIndex:
+    """How much an MP4 or QuickTime file makes FFmpeg write into its index."""
 
-    FFmpeg writes every sample of every edit into an index, so a file of 200 KB can take gigabytes.
-    """
-    edits = samples = 0
-    for header in _quicktime_headers(file):
+    edits: int = 0
+    """Entries of all edit lists."""
+    samples: int = 0
+    """The most that one track declares."""
+    unbacked_samples: int = 0
+    """The same, of tracks with more samples than the file has bytes. FFmpeg needs one entry for a
+    whole chunk if samples last one tick, as in PCM: those are not counted."""
+
+    @property
+    def has_too_many_edits(self) -> bool:
+        """Whether edit lists replay the file too often to be followed.
+
+        FFmpeg writes every sample of every edit, so a file of 200 KB can take gigabytes.
+        """
+        return self.edits > _FEW_EDITS and self.edits * self.samples > MAX_EDITED_SAMPLES
+
+
+def quicktime_index(file: BinaryIO) -> QuickTimeIndex:
+    """What the headers of a QuickTime file declare; nothing for any other file."""
+    file_bytes = file.seek(0, 2)
+    edits = samples = unbacked = 0
+    for header in _tracks(file):
         for match in re.finditer(rb"elst", header):
-            edits += _count_at(header, match.end() + 4, 12)
-        for match in re.finditer(rb"stsz|stz2", header):
-            count = header[match.end() + 8 : match.end() + 12]
-            samples = max(samples, int.from_bytes(count, "big"))
-        for match in re.finditer(rb"trun", header):
-            samples += int.from_bytes(header[match.end() + 4 : match.end() + 8], "big")
-    return edits > _FEW_EDITS and edits * max(samples, 1) > MAX_EDITED_SAMPLES
+            edits += min(_number(header, match.end() + 4), (len(header) - match.end()) // 12)
+        declared = sum(_number(header, m.end() + 8) for m in re.finditer(rb"stsz|stz2", header))
+        declared += sum(_number(header, m.end() + 4) for m in re.finditer(rb"trun", header))
+        samples = max(samples, declared)
+        times = [header[m.end() + 4 : m.end() + 16] for m in re.finditer(rb"stts", header)]
+        is_pcm = times and all(t[:4] == t[8:] == _ONE for t in times)
+        if declared > max(file_bytes, MAX_EDITED_SAMPLES) and not is_pcm:
+            unbacked = max(unbacked, declared)
+    return QuickTimeIndex(edits, samples, unbacked)
 
 
-def _count_at(header: bytes, at: int, entry_bytes: int) -> int:
-    """A number of entries, which must lie inside the header."""
-    declared = int.from_bytes(header[at : at + 4], "big")
-    return min(declared, (len(header) - at) // entry_bytes)
+def _number(header: bytes, at: int) -> int:
+    return int.from_bytes(header[at : at + 4], "big")
+
+
+def _tracks(file: BinaryIO) -> Iterator[bytes]:
+    """The headers of each track, and of each fragment.
+
+    Others may hold pictures, in which every word occurs by chance.
+    """
+    for box in _quicktime_headers(file):
+        for match in re.finditer(rb"cmvd", box):  # a compressed moov
+            with suppress(zlib.error):
+                packed = box[match.end() + 4 :]
+                yield zlib.decompressobj().decompress(packed, _MAX_HEADER_BYTES)
+        if box[4:8] != b"moov":
+            yield box
+            continue
+        start = 8
+        while start + 8 <= len(box):
+            size = _number(box, start)
+            child = box[start : start + size if size >= _BOX_HEADER_BYTES else None]
+            if b"trak" in child:
+                yield child
+            start += len(child)
 
 
 def _quicktime_headers(file: BinaryIO) -> Iterator[bytes]:
-    """The bodies of a QuickTime file's outermost boxes, but for those with samples."""
+    """A QuickTime file's outermost boxes, but for those with samples."""
     file.seek(0)
-    if file.read(12)[4:8] not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip", b"pnot"):
-        file.seek(0)
-        return
+    is_quicktime = file.read(12)[4:8] in _FIRST_BOXES
     position, left = 0, _MAX_HEADER_BYTES
-    while left > 0:
+    while is_quicktime and left > 0:
         file.seek(position)
         head = file.read(16)
-        if len(head) < 8:
+        if len(head) < _BOX_HEADER_BYTES:
             break
-        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        size, kind = _number(head, 0), head[4:8]
         size = int.from_bytes(head[8:16], "big") if size == 1 else size
         if kind not in _RAW_SAMPLES:
             file.seek(position)
-            body = file.read(min(size or left, left))
-            left -= len(body)
-            yield body
-        if size < 8:
+            box = file.read(min(size or left, left))
+            left -= len(box)
+            yield box
+        if size < _BOX_HEADER_BYTES:
             break
         position += size
     file.seek(0)
@@ -76,7 +123,9 @@ def undeclared_seconds(file: BinaryIO) -> float:
     end = file.seek(0, 2)
     bytes_per_second, position, is_past_data = 0, 12, False
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        while position + 8 <= end:
+        for _ in range(_MAX_CHUNKS):
+            if position + _BOX_HEADER_BYTES > end:
+                break
             file.seek(position)
             kind, size = struct.unpack("<4sI", file.read(8))
             if is_past_data and (kind == b"RIFF" or not _TRAILING_CHUNKS.fullmatch(kind)):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import textwrap
+import zlib
 
 import numpy as np
 import pytest
 
 from asr_diarization.audio.buffers import WaveformBuffer
 from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
+from asr_diarization.errors import InvalidAudioError
 from tests.fast.audio.test_decode import likeness
 from tests.fast.audio.test_recording import movie as video
 from tests.fast.audio.test_times import recorded
@@ -61,6 +64,29 @@ def test_an_edit_list_that_replays_everything_is_not_followed(tmp_path, samples,
     seconds, megabytes = measured(data, tmp_path / "edits.mov")
     assert 0 < seconds < 20  # once
     assert megabytes < 60  # 10 on Linux; it was 1000 to 2000
+
+
+def compressed(data):
+    """The same file with its moov compressed, as QuickTime once did."""
+    start = data.index(b"moov") - 4
+    end = start + int.from_bytes(data[start : start + 4], "big")
+    packed = struct.pack(">I", end - start) + zlib.compress(data[start:end])
+    moov = box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", packed)))
+    return data[:start] + moov + data[end:]
+
+
+def test_nor_is_one_in_a_compressed_header(tmp_path):
+    data = compressed(edited(5_000, 20_000))
+    assert len(data) < 20_000
+    assert measured(data, tmp_path / "edits.mov")[1] < 60
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, compressed])
+def test_an_index_of_more_samples_than_bytes_is_refused(tmp_path, pack):
+    data = pack(movie(HERE, 30_000_000, sample_ticks=2)) + box(b"mdat", bytes(9000))
+    assert measured(data, tmp_path / "samples.mov") == (0, pytest.approx(0, abs=60))  # it was 1060
+    with pytest.raises(InvalidAudioError, match="declares 30000000 samples, more than it has by"):
+        decode_audio(data, max_seconds=60)
 
 
 @pytest.mark.parametrize(("edits", "expected"), [(1, 0.5), (2, 1), (4, 2)])
