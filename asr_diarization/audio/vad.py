@@ -30,6 +30,9 @@ HOP_SAMPLES = 128
 CONVOLUTION_STRIDES = (1, 2, 2, 1)
 BATCH_STEPS = 4096
 """Steps convolved at once, two minutes: limits the memory, and is long enough to be fast."""
+MIN_EVENED_PROBABILITY = 0.98
+"""Evened levels raise murmur as well, which Whisper turns into invented words: only speech that is
+certain counts there (docs/quality.md)."""
 
 
 class SileroDetector:
@@ -69,7 +72,8 @@ class SileroDetector:
         `on_block` is called every two minutes of audio; an exception it raises stops the work.
         """
         as_whole, evened = self.silero(waveform, step_gains(waveform), on_block)
-        larger: NDArray[np.float32] = np.maximum(as_whole, evened)
+        certain = np.where(evened >= MIN_EVENED_PROBABILITY, evened, 0)
+        larger: NDArray[np.float32] = np.maximum(as_whole, certain)
         return larger
 
     @torch.inference_mode()
