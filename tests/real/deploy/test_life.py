@@ -127,7 +127,7 @@ class TestLife:
         monkeypatch.setattr("builtins.input", ended)
         code, _, err = run("delete calls")
         assert code == 2
-        assert "nothing was deleted: nobody can be asked here; say --yes" in err
+        assert "nothing was deleted: there is no terminal to ask; use --yes" in err
         assert "calls" in host.endpoints
 
     def test_delete_without_asking(self, run, host, made):
