@@ -15,6 +15,7 @@ from tests.support.loopback_hub import TOKEN, asking, listening
 
 OWN_ENV = "env" in inspect.signature(huggingface_hub.HfApi.create_inference_endpoint).parameters
 """huggingface_hub 0.30 has no `env`: variables travel as secrets there."""
+HAS_HARDWARE = hasattr(huggingface_hub.HfApi, "list_inference_endpoints_hardware")
 
 
 @pytest.fixture(name="host")

@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr_diarization.audio.decode import SAMPLE_RATE
+from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.whisper.checkpoint import Parts, build_checkpoint
 from asr_diarization.whisper.decoding import BatchDecoder
 from asr_diarization.whisper.precision import FLOAT32
@@ -98,6 +98,12 @@ def load(path) -> Both:
         WhisperProcessor.from_pretrained(path),
         GenerationConfig.from_pretrained(path),
     )
+
+
+def cut(path, start, end):
+    """The waveform of a file between two whole seconds."""
+    waveform = decode_audio(path.read_bytes(), max_seconds=100.0)
+    return waveform[start * SAMPLE_RATE : end * SAMPLE_RATE]
 
 
 def random_checkpoint(models_dir, changes) -> Both:

@@ -9,17 +9,9 @@ import pytest
 
 from asr_diarization.cli.main import main
 from asr_diarization.deploy.presets import PRESETS
-from tests.support.loopback_deploy import (  # noqa: F401  fixtures
-    OWN_ENV,
-    asked_of,
-    command,
-    endpoints_api,
-    environment_of,
-    first_endpoint,
-)
+from tests.support.loopback_deploy import HAS_HARDWARE, OWN_ENV, asked_of, environment_of
 from tests.support.loopback_hub import TOKEN
 
-HAS_HARDWARE = hasattr(huggingface_hub.HfApi, "list_inference_endpoints_hardware")
 BALANCED = {
     "HF_MODEL_DIR": "/repository",
     "HF_TASK": "custom",

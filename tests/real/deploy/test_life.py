@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.loopback_deploy import (  # noqa: F401  fixtures
-    asked_of,
-    command,
-    endpoints_api,
-    first_endpoint,
-)
+from tests.support.loopback_deploy import asked_of
 
 
 class TestLife:

@@ -10,11 +10,6 @@ from pathlib import Path
 
 from asr_diarization.deploy.files import files_of_endpoint
 from asr_diarization.local_models.diarization import EMBEDDING_CLASS
-from tests.support.loopback_deploy import (  # noqa: F401  fixtures
-    command,
-    endpoints_api,
-    first_endpoint,
-)
 from tests.support.loopback_hub import Repository
 from tests.support.paths import REPO
 

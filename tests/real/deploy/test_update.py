@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import huggingface_hub
 import pytest
 
-from tests.support.loopback_deploy import (  # noqa: F401  fixtures
-    OWN_ENV,
-    asked_of,
-    command,
-    endpoints_api,
-    environment_of,
-    first_endpoint,
-)
+from tests.support.loopback_deploy import HAS_HARDWARE, OWN_ENV, asked_of, environment_of
 from tests.support.loopback_hub import TOKEN
-
-HAS_HARDWARE = hasattr(huggingface_hub.HfApi, "list_inference_endpoints_hardware")
 
 
 class TestUpdate:

@@ -15,13 +15,12 @@ from transformers.generation.logits_process import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr_diarization.audio.decode import SAMPLE_RATE, decode_audio
 from asr_diarization.whisper import precision
 from asr_diarization.whisper.checkpoint import build_checkpoint, load_whisper
 from asr_diarization.whisper.cuda_graphs import LENGTH_STEP
 from asr_diarization.whisper.decoding import BatchDecoder
 from asr_diarization.whisper.precision import FLOAT32, make_linear
-from tests.support.oracle import CPU, load, random_checkpoint
+from tests.support.oracle import CPU, cut, random_checkpoint
 
 # Full windows, a short one, several languages, overlapping and distant voices, next to no speech.
 WINDOWS = (
@@ -38,21 +37,7 @@ LANGUAGES = ("en", "en", "en", "es", "ja", "en", "en")
 
 @pytest.fixture(scope="module")
 def waveforms(data_dir):
-    pieces = []
-    for name, start, end in WINDOWS:
-        waveform = decode_audio((data_dir / name).read_bytes(), max_seconds=100.0)
-        pieces.append(waveform[start * SAMPLE_RATE : end * SAMPLE_RATE])
-    return pieces
-
-
-@pytest.fixture(scope="module")
-def base(models_dir):
-    return load(models_dir / "whisper-base")
-
-
-@pytest.fixture(scope="module")
-def tiny(models_dir):
-    return load(models_dir / "whisper-tiny.en")
+    return [cut(data_dir / name, start, end) for name, start, end in WINDOWS]
 
 
 @pytest.fixture(scope="module")

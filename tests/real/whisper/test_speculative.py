@@ -30,7 +30,7 @@ from asr_diarization.whisper.speculative import (
 )
 from asr_diarization.whisper.transcriber import WhisperTranscriber
 from benchmarks.systems.scripted import ScriptedDrafter
-from tests.support.oracle import CPU, Both, load, random_checkpoint
+from tests.support.oracle import CPU, Both, cut, load, random_checkpoint
 
 # Short ones, so that rows are many; they end at different times and speak three languages.
 PIECES = (
@@ -126,21 +126,7 @@ def pruned(both, layers, encoder_noise=0.0):
 
 @pytest.fixture(scope="module")
 def waveforms(data_dir):
-    found = []
-    for name, start, end, _ in PIECES:
-        waveform = decode_audio((data_dir / name).read_bytes(), max_seconds=100.0)
-        found.append(waveform[start * SAMPLE_RATE : end * SAMPLE_RATE])
-    return found
-
-
-@pytest.fixture(scope="module")
-def base(models_dir):
-    return load(models_dir / "whisper-base")
-
-
-@pytest.fixture(scope="module")
-def tiny(models_dir):
-    return load(models_dir / "whisper-tiny.en")
+    return [cut(data_dir / name, start, end) for name, start, end, _ in PIECES]
 
 
 @pytest.fixture(scope="module")
