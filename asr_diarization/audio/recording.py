@@ -22,14 +22,13 @@ from asr_diarization.audio.decode import (
     decode_channels,
 )
 from asr_diarization.audio.headers import undeclared_seconds
+from asr_diarization.audio.windows import STEP_SECONDS
 from asr_diarization.config import InferenceConfig
 from asr_diarization.errors import AudioTooLongError, InvalidAudioError
 
 Detect = Callable[[Waveform], NDArray[np.float32]]
 """`SpeechDetector.probabilities`."""
 
-STEP_SECONDS = 0.032
-"""Distance of two probabilities."""
 MAX_COMPARED_TRACKS = 8
 """Every track that is compared is decoded."""
 SPEECH_PROBABILITY = 0.5
